@@ -1,0 +1,16 @@
+export { type CompileResult, compileWorkflow } from "./definition/compile-workflow.ts";
+export type { CompiledNode, CompiledWorkflow, Need, WorkflowLimits } from "./definition/compiled-workflow.ts";
+export { durationMs } from "./definition/duration.ts";
+export { ancestors, executionOrder, findCycle, type GraphNode, successors } from "./definition/graph.ts";
+export { maxTextLength, type ParsedText, parseDefinitionText } from "./definition/parse-text.ts";
+export type { JsonSchema } from "./definition/schema-type.ts";
+export { maxNodes, namePattern, workflowSchema } from "./definition/workflow-schema.ts";
+export { operationKey } from "./engine/operation-key.ts";
+export { maxOutputBytes, runTask } from "./engine/run-task.ts";
+export type { NodeRecord, StoredRun, TaskFacts, TaskHooks, TaskOutcome } from "./engine/task-run.ts";
+export { closeEvaluator, type Evaluator, evaluator, evaluatorOf } from "./expression/evaluate.ts";
+export { pruneScope, type RootName, rootNames, type Scope } from "./expression/scope.ts";
+export { type CompiledTemplate, compileTemplate, ExpressionError, type TemplateResult } from "./expression/template.ts";
+export { defaultWorkerPoolOptions, type WorkerPool, type WorkerPoolOptions, workerPool } from "./expression/worker-pool.ts";
+export { type KindProblem, type NodeContext, NodeFailure, type NodeKind } from "./kinds/kind.ts";
+export { kinds } from "./kinds/registry.ts";
