@@ -1,0 +1,25 @@
+export {
+  delivered,
+  delivery,
+  failure,
+  freshId,
+  keyOf,
+  nodeRun,
+  queued,
+  running,
+  startOfTime,
+  succeeded,
+  unsuccessful,
+  waiting,
+  workflowHead,
+  workflowRevision,
+} from "./builders.ts";
+export { testCatalogStore } from "./catalog-store.ts";
+export { testDeliveryStore } from "./delivery-store.ts";
+export { collector, testDispatch, ticketOf, ticketsOf } from "./dispatch.ts";
+export { testLeaseStore } from "./lease-store.ts";
+export { testLive } from "./live.ts";
+export { hostileStrings, type Open, type Opened } from "./opened.ts";
+export { testPayloadStore } from "./payload-store.ts";
+export { type TaskAndPayloadStores, testRetention } from "./retention.ts";
+export { testTaskStore } from "./task-store.ts";

@@ -1,0 +1,1 @@
+export { type MongoOptions, type MongoStores, openMongo } from "./open-mongo.ts";
