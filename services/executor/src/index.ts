@@ -1,0 +1,1 @@
+export { type Executor, type ExecutorParts, executor } from "./executor.ts";

@@ -1,0 +1,3 @@
+export type { GatewayClients } from "./clients.ts";
+export { type GatewayConfig, gatewayConfigOf } from "./config.ts";
+export { type Gateway, type GatewayDeps, gatewayParts, wireGateway } from "./wire.ts";

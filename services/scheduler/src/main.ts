@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { mainOf } from "@longhaul/shared";
+import { wire } from "./wire.ts";
+
+await mainOf("scheduler", wire);

@@ -1,0 +1,142 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { DeliveryStateName, NodeRun as StoredNodeRun, Task as StoredTask, TaskStateName } from "@longhaul/core";
+import {
+  DeliveryState,
+  DeliverySummarySchema,
+  type NodeRun,
+  NodeRunSchema,
+  type Task,
+  TaskLinksSchema,
+  TaskSchema,
+  TaskState,
+  type WaitingFor,
+  WaitingForSchema,
+} from "@longhaul/proto/task";
+import { failureMessage, nodeStateNumber, valueFromJson } from "@longhaul/shared";
+
+const stateNumbers = {
+  queued: TaskState.QUEUED,
+  running: TaskState.RUNNING,
+  waiting: TaskState.WAITING,
+  succeeded: TaskState.SUCCEEDED,
+  failed: TaskState.FAILED,
+  cancelled: TaskState.CANCELLED,
+  timed_out: TaskState.TIMED_OUT,
+} as const satisfies Record<TaskStateName, TaskState>;
+
+const deliveryStateNumbers = {
+  pending: DeliveryState.PENDING,
+  paused: DeliveryState.PAUSED,
+  delivered: DeliveryState.DELIVERED,
+  exhausted: DeliveryState.EXHAUSTED,
+} as const satisfies Record<DeliveryStateName, DeliveryState>;
+
+/** The stored name of a state on the wire; undefined for unspecified and for numbers of a later version. */
+export function stateName(state: TaskState): TaskStateName | undefined {
+  return (Object.keys(stateNumbers) as TaskStateName[]).find((name) => stateNumbers[name] === state);
+}
+export function deliveryStateName(state: DeliveryState): DeliveryStateName | undefined {
+  return (Object.keys(deliveryStateNumbers) as DeliveryStateName[]).find((name) => deliveryStateNumbers[name] === state);
+}
+
+/** The values of a task as JSON text; undefined where they are left out. */
+export interface TaskValues {
+  readonly input: string | undefined;
+  readonly output: string | undefined;
+}
+
+/** A stored task as the API shows it. */
+export function taskMessage(task: StoredTask, values: TaskValues): Task {
+  const message = create(TaskSchema, {
+    id: task.id,
+    project: task.project,
+    workflow: task.workflow,
+    revision: task.revision,
+    state: stateNumbers[task.state],
+    attempt: task.attempt,
+    labels: { ...task.labels },
+    priority: task.priority,
+    createTime: timestampFromMs(task.createTime),
+    deadline: timestampFromMs(task.deadline),
+    retryOf: task.retryOf ?? "",
+    version: BigInt(task.version),
+  });
+  if (values.input !== undefined) message.input = valueFromJson(JSON.parse(values.input));
+  if (values.output !== undefined) message.output = valueFromJson(JSON.parse(values.output));
+  if (task.startTime !== undefined) message.startTime = timestampFromMs(task.startTime);
+  if (task.notBefore !== undefined) message.notBefore = timestampFromMs(task.notBefore);
+  if (task.state === "succeeded" || task.state === "failed" || task.state === "cancelled" || task.state === "timed_out") {
+    message.endTime = timestampFromMs(task.endTime);
+    if (task.state !== "succeeded") message.error = failureMessage(task.error);
+  }
+  const waitingFor = waitingForMessage(task);
+  if (waitingFor !== undefined) message.waitingFor = waitingFor;
+  if (task.delivery !== undefined) {
+    message.delivery = create(DeliverySummarySchema, { state: deliveryStateNumbers[task.delivery.state] });
+  }
+  const self = `/v1/tasks/${task.id}`;
+  message.links = create(TaskLinksSchema, {
+    self,
+    events: `${self}/events`,
+    nodes: `${self}/nodes`,
+    deliveries: `${self}/deliveries`,
+    cancel: `${self}:cancel`,
+  });
+  return message;
+}
+
+/** A waiting task explains itself. */
+function waitingForMessage(task: StoredTask): WaitingFor | undefined {
+  if (task.state === "waiting") {
+    const { kind, node, since, until } = task.waitingFor;
+    return create(WaitingForSchema, {
+      kind,
+      node,
+      reason: `Node "${node}" waits for ${kind === "approval" ? "an approval" : `a ${kind}`}.`,
+      since: timestampFromMs(since),
+      ...(until === undefined ? {} : { until: timestampFromMs(until) }),
+    });
+  }
+  if (task.state !== "queued") return undefined;
+  const since = timestampFromMs(task.since);
+  const { queueing } = task;
+  switch (queueing.kind) {
+    case "backlog":
+      return create(WaitingForSchema, {
+        kind: "room",
+        reason: "Earlier tasks of the same partition are dispatched first.",
+        since,
+      });
+    case "ticketed":
+      return create(WaitingForSchema, { kind: "executor", reason: "Any executor with a free place may take it.", since });
+    case "delayed": {
+      const until = timestampFromMs(queueing.until);
+      if (queueing.why === "start_time") {
+        return create(WaitingForSchema, { kind: "start_time", reason: "It was asked to start later.", since, until });
+      }
+      const reason =
+        queueing.node === undefined
+          ? "Its executor was lost; the next attempt comes after a pause."
+          : `Node "${queueing.node}" is tried again after a pause.`;
+      return create(WaitingForSchema, { kind: "retry", reason, node: queueing.node ?? "", since, until });
+    }
+  }
+}
+
+/** A stored node run as the API shows it. */
+export function nodeRunMessage(run: StoredNodeRun, values: TaskValues): NodeRun {
+  const message = create(NodeRunSchema, {
+    path: run.path,
+    kind: run.kind,
+    state: nodeStateNumber(run.state),
+    attempt: run.attempt,
+    startTime: timestampFromMs(run.startTime),
+    tries: run.tries,
+  });
+  if (values.input !== undefined) message.input = valueFromJson(JSON.parse(values.input));
+  if (values.output !== undefined) message.output = valueFromJson(JSON.parse(values.output));
+  if (run.error !== undefined) message.error = failureMessage(run.error);
+  if (run.endTime !== undefined) message.endTime = timestampFromMs(run.endTime);
+  return message;
+}
