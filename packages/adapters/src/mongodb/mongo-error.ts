@@ -2,6 +2,8 @@ import { LonghaulError } from "@longhaul/core";
 import {
   MongoClientClosedError,
   MongoError,
+  MongoInvalidArgumentError,
+  MongoMissingDependencyError,
   MongoNetworkError,
   MongoNotConnectedError,
   MongoOperationTimeoutError,
@@ -41,10 +43,14 @@ export function outageOf(error: unknown): Outage {
   // The driver does not export these two classes.
   if (error instanceof MongoError && (error.name === "MongoWaitQueueTimeoutError" || error.name === "MongoPoolClosedError"))
     return "late";
-  if (error instanceof MongoServerError && typeof error.code === "number" && passing.has(error.code)) return "again";
-  if (error instanceof MongoError && (error.hasErrorLabel("RetryableWriteError") || error.hasErrorLabel("RetryableError")))
-    return "again";
-  return "none";
+  if (error instanceof MongoServerError && typeof error.code === "number") return passing.has(error.code) ? "again" : "none";
+  // Our own mistake: the driver did not even send it.
+  if (error instanceof MongoInvalidArgumentError || error instanceof MongoMissingDependencyError) return "none";
+  // Now and then the driver lets the socket's own error through as it is.
+  if (error instanceof Error && "syscall" in error) return "again";
+  // Whatever else the driver throws is about the connection or the server behind it (stale primary, closed server, expired session,
+  // a reply cut short): nobody has looked at the command and refused it.
+  return error instanceof MongoError ? "again" : "none";
 }
 
 /** What callers see. The cause may name hosts, so it is for logs only. */
