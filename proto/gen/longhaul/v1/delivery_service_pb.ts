@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file longhaul/v1/delivery_service.proto.
  */
 export const file_longhaul_v1_delivery_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJsb25naGF1bC92MS9kZWxpdmVyeV9zZXJ2aWNlLnByb3RvEgtsb25naGF1bC52MSKWAQoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdGF0dXMYAyABKAUSEgoKbGF0ZW5jeV9tcxgEIAEoBRINCgVlcnJvchgFIAEoCRIWCg5yZXNwb25zZV9zdGFydBgGIAEoCSKGAgoIRGVsaXZlcnkSCgoCaWQYASABKAkSDwoHdGFza19pZBgCIAEoCRINCgVldmVudBgDIAEoCRILCgN1cmwYBCABKAkSKQoFc3RhdGUYBSABKA4yGi5sb25naGF1bC52MS5EZWxpdmVyeVN0YXRlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCghhdHRlbXB0cxgHIAMoCzIcLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5QXR0ZW1wdBIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVAoaRGVsaXZlcnlTZXJ2aWNlTGlzdFJlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJhChtEZWxpdmVyeVNlcnZpY2VMaXN0UmVzcG9uc2USKQoKZGVsaXZlcmllcxgBIAMoCzIVLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChlEZWxpdmVyeVNlcnZpY2VHZXRSZXF1ZXN0EgoKAmlkGAEgASgJIkUKGkRlbGl2ZXJ5U2VydmljZUdldFJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUubG9uZ2hhdWwudjEuRGVsaXZlcnkiKgocRGVsaXZlcnlTZXJ2aWNlUmVwbGF5UmVxdWVzdBIKCgJpZBgBIAEoCSJICh1EZWxpdmVyeVNlcnZpY2VSZXBsYXlSZXNwb25zZRInCghkZWxpdmVyeRgBIAEoCzIVLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5MrMDCg9EZWxpdmVyeVNlcnZpY2USgQEKBExpc3QSJy5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VMaXN0UmVxdWVzdBooLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZUxpc3RSZXNwb25zZSImgtPkkwIgEh4vdjEvdGFza3Mve3Rhc2tfaWR9L2RlbGl2ZXJpZXMSgQEKA0dldBImLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZUdldFJlcXVlc3QaJy5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VHZXRSZXNwb25zZSIpqrsYCioIZGVsaXZlcnmC0+STAhUSEy92MS9kZWxpdmVyaWVzL3tpZH0SlwEKBlJlcGxheRIpLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZVJlcGxheVJlcXVlc3QaKi5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VSZXBsYXlSZXNwb25zZSI2qrsYDQjKASoIZGVsaXZlcnmC0+STAh86ASoiGi92MS9kZWxpdmVyaWVzL3tpZH06cmVwbGF5YgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_timestamp, file_longhaul_v1_options, file_longhaul_v1_task]);
+  fileDesc("CiJsb25naGF1bC92MS9kZWxpdmVyeV9zZXJ2aWNlLnByb3RvEgtsb25naGF1bC52MSKWAQoPRGVsaXZlcnlBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdGF0dXMYAyABKAUSEgoKbGF0ZW5jeV9tcxgEIAEoBRINCgVlcnJvchgFIAEoCRIWCg5yZXNwb25zZV9zdGFydBgGIAEoCSKGAgoIRGVsaXZlcnkSCgoCaWQYASABKAkSDwoHdGFza19pZBgCIAEoCRINCgVldmVudBgDIAEoCRILCgN1cmwYBCABKAkSKQoFc3RhdGUYBSABKA4yGi5sb25naGF1bC52MS5EZWxpdmVyeVN0YXRlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCghhdHRlbXB0cxgHIAMoCzIcLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5QXR0ZW1wdBIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVAoaRGVsaXZlcnlTZXJ2aWNlTGlzdFJlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJhChtEZWxpdmVyeVNlcnZpY2VMaXN0UmVzcG9uc2USKQoKZGVsaXZlcmllcxgBIAMoCzIVLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChlEZWxpdmVyeVNlcnZpY2VHZXRSZXF1ZXN0EgoKAmlkGAEgASgJIkUKGkRlbGl2ZXJ5U2VydmljZUdldFJlc3BvbnNlEicKCGRlbGl2ZXJ5GAEgASgLMhUubG9uZ2hhdWwudjEuRGVsaXZlcnkiKgocRGVsaXZlcnlTZXJ2aWNlUmVwbGF5UmVxdWVzdBIKCgJpZBgBIAEoCSJICh1EZWxpdmVyeVNlcnZpY2VSZXBsYXlSZXNwb25zZRInCghkZWxpdmVyeRgBIAEoCzIVLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5IjUKIkRlbGl2ZXJ5U2VydmljZVJlcGxheUZhaWxlZFJlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJFCiNEZWxpdmVyeVNlcnZpY2VSZXBsYXlGYWlsZWRSZXNwb25zZRIQCghyZXBsYXllZBgBIAEoBRIMCgRtb3JlGAIgASgIMtYECg9EZWxpdmVyeVNlcnZpY2USgQEKBExpc3QSJy5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VMaXN0UmVxdWVzdBooLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZUxpc3RSZXNwb25zZSImgtPkkwIgEh4vdjEvdGFza3Mve3Rhc2tfaWR9L2RlbGl2ZXJpZXMSgQEKA0dldBImLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZUdldFJlcXVlc3QaJy5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VHZXRSZXNwb25zZSIpqrsYCioIZGVsaXZlcnmC0+STAhUSEy92MS9kZWxpdmVyaWVzL3tpZH0SlwEKBlJlcGxheRIpLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U2VydmljZVJlcGxheVJlcXVlc3QaKi5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VSZXBsYXlSZXNwb25zZSI2qrsYDQjKASoIZGVsaXZlcnmC0+STAh86ASoiGi92MS9kZWxpdmVyaWVzL3tpZH06cmVwbGF5EqABCgxSZXBsYXlGYWlsZWQSLy5sb25naGF1bC52MS5EZWxpdmVyeVNlcnZpY2VSZXBsYXlGYWlsZWRSZXF1ZXN0GjAubG9uZ2hhdWwudjEuRGVsaXZlcnlTZXJ2aWNlUmVwbGF5RmFpbGVkUmVzcG9uc2UiLaq7GAMIygGC0+STAiA6ASoiGy92MS9kZWxpdmVyaWVzOnJlcGxheUZhaWxlZGIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_timestamp, file_longhaul_v1_options, file_longhaul_v1_task]);
 
 /**
  * One try to hand a message to its receiver.
@@ -292,6 +292,55 @@ export const DeliveryServiceReplayResponseSchema: GenMessage<DeliveryServiceRepl
   messageDesc(file_longhaul_v1_delivery_service, 7);
 
 /**
+ * Which exhausted deliveries to send again.
+ *
+ * @generated from message longhaul.v1.DeliveryServiceReplayFailedRequest
+ */
+export type DeliveryServiceReplayFailedRequest = Message<"longhaul.v1.DeliveryServiceReplayFailedRequest"> & {
+  /**
+   * UUID of a task; empty for all tasks of the project.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message longhaul.v1.DeliveryServiceReplayFailedRequest.
+ * Use `create(DeliveryServiceReplayFailedRequestSchema)` to create a new message.
+ */
+export const DeliveryServiceReplayFailedRequestSchema: GenMessage<DeliveryServiceReplayFailedRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_delivery_service, 8);
+
+/**
+ * What is sent again.
+ *
+ * @generated from message longhaul.v1.DeliveryServiceReplayFailedResponse
+ */
+export type DeliveryServiceReplayFailedResponse = Message<"longhaul.v1.DeliveryServiceReplayFailedResponse"> & {
+  /**
+   * How many deliveries are pending again.
+   *
+   * @generated from field: int32 replayed = 1;
+   */
+  replayed: number;
+
+  /**
+   * True when there are more; the same call again goes on.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message longhaul.v1.DeliveryServiceReplayFailedResponse.
+ * Use `create(DeliveryServiceReplayFailedResponseSchema)` to create a new message.
+ */
+export const DeliveryServiceReplayFailedResponseSchema: GenMessage<DeliveryServiceReplayFailedResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_delivery_service, 9);
+
+/**
  * See what became of webhook messages and send them again.
  *
  * @generated from service longhaul.v1.DeliveryService
@@ -328,6 +377,16 @@ export const DeliveryService: GenService<{
     methodKind: "unary";
     input: typeof DeliveryServiceReplayRequestSchema;
     output: typeof DeliveryServiceReplayResponseSchema;
+  },
+  /**
+   * Sends again what is exhausted, of one task or of the whole project: up to 500 messages in one call. Errors: INVALID_ARGUMENT (task id).
+   *
+   * @generated from rpc longhaul.v1.DeliveryService.ReplayFailed
+   */
+  replayFailed: {
+    methodKind: "unary";
+    input: typeof DeliveryServiceReplayFailedRequestSchema;
+    output: typeof DeliveryServiceReplayFailedResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_longhaul_v1_delivery_service, 0);

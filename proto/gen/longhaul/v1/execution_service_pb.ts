@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Failure, NodeState } from "./task_pb.ts";
+import type { Failure, LogLine, NodeState, Spend, Usage, WaitingFor } from "./task_pb.ts";
 import { file_longhaul_v1_task } from "./task_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file longhaul/v1/execution_service.proto.
  */
 export const file_longhaul_v1_execution_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNsb25naGF1bC92MS9leGVjdXRpb25fc2VydmljZS5wcm90bxILbG9uZ2hhdWwudjEiOQoESG9sZBIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDwoHcHJvamVjdBgDIAEoCSIxCgdQYXlsb2FkEg4KBGpzb24YASABKAxIABINCgNrZXkYAiABKAlIAEIHCgV2YWx1ZSJUChxFeGVjdXRpb25TZXJ2aWNlQ2xhaW1SZXF1ZXN0EhAKCGV4ZWN1dG9yGAEgASgJEiIKB3RpY2tldHMYAiADKAsyES5sb25naGF1bC52MS5Ib2xkIssBCgpTdG9yZWROb2RlEgwKBHBhdGgYASABKAkSJQoFc3RhdGUYAiABKA4yFi5sb25naGF1bC52MS5Ob2RlU3RhdGUSJAoGb3V0cHV0GAMgASgLMhQubG9uZ2hhdWwudjEuUGF5bG9hZBIjCgVlcnJvchgEIAEoCzIULmxvbmdoYXVsLnYxLkZhaWx1cmUSDQoFdHJpZXMYBSABKAUSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiwwMKC0NsYWltZWRUYXNrEg8KB3Rhc2tfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoBRIPCgdwcm9qZWN0GAMgASgJEhAKCHdvcmtmbG93GAQgASgJEhAKCHJldmlzaW9uGAUgASgFEiMKBWlucHV0GAYgASgLMhQubG9uZ2hhdWwudjEuUGF5bG9hZBImCgVub2RlcxgHIAMoCzIXLmxvbmdoYXVsLnYxLlN0b3JlZE5vZGUSKAoFbGVhc2UYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoIZGVhZGxpbmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgZsYWJlbHMYCyADKAsyJC5sb25naGF1bC52MS5DbGFpbWVkVGFzay5MYWJlbHNFbnRyeRIQCghwcmlvcml0eRgMIAEoBRIQCghyZXRyeV9vZhgNIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKC0NsYWltUmVzdWx0Eg8KB3Rhc2tfaWQYASABKAkSKQoHY2xhaW1lZBgCIAEoCzIYLmxvbmdoYXVsLnYxLkNsYWltZWRUYXNrIkoKHUV4ZWN1dGlvblNlcnZpY2VDbGFpbVJlc3BvbnNlEikKB3Jlc3VsdHMYASADKAsyGC5sb25naGF1bC52MS5DbGFpbVJlc3VsdCKKAgoKTm9kZVJlcG9ydBIMCgRwYXRoGAEgASgJEgwKBGtpbmQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5sb25naGF1bC52MS5Ob2RlU3RhdGUSEgoKaW5wdXRfanNvbhgEIAEoDBITCgtvdXRwdXRfanNvbhgFIAEoDBIjCgVlcnJvchgGIAEoCzIULmxvbmdoYXVsLnYxLkZhaWx1cmUSLgoKc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXRyaWVzGAkgASgFIhEKD1Byb2dyZXNzT3V0Y29tZSIlCg5TdWNjZXNzT3V0Y29tZRITCgtvdXRwdXRfanNvbhgBIAEoDCI1Cg5GYWlsdXJlT3V0Y29tZRIjCgVlcnJvchgBIAEoCzIULmxvbmdoYXVsLnYxLkZhaWx1cmUiSAoOQmFja29mZk91dGNvbWUSKAoFZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEbm9kZRgCIAEoCSLEAgoKVGFza1JlcG9ydBIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDgoGbnVtYmVyGAMgASgFEiYKBW5vZGVzGAQgAygLMhcubG9uZ2hhdWwudjEuTm9kZVJlcG9ydBIwCghwcm9ncmVzcxgFIAEoCzIcLmxvbmdoYXVsLnYxLlByb2dyZXNzT3V0Y29tZUgAEi4KB3N1Y2Nlc3MYBiABKAsyGy5sb25naGF1bC52MS5TdWNjZXNzT3V0Y29tZUgAEi4KB2ZhaWx1cmUYByABKAsyGy5sb25naGF1bC52MS5GYWlsdXJlT3V0Y29tZUgAEi4KB2JhY2tvZmYYCCABKAsyGy5sb25naGF1bC52MS5CYWNrb2ZmT3V0Y29tZUgAEg8KB3Byb2plY3QYCSABKAlCCQoHb3V0Y29tZSJbCh1FeGVjdXRpb25TZXJ2aWNlUmVwb3J0UmVxdWVzdBIQCghleGVjdXRvchgBIAEoCRIoCgdyZXBvcnRzGAIgAygLMhcubG9uZ2hhdWwudjEuVGFza1JlcG9ydCJECgpIb2xkUmVzdWx0Eg8KB3Rhc2tfaWQYASABKAkSJQoHdmVyZGljdBgCIAEoDjIULmxvbmdoYXVsLnYxLlZlcmRpY3QiSgoeRXhlY3V0aW9uU2VydmljZVJlcG9ydFJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5sb25naGF1bC52MS5Ib2xkUmVzdWx0IlYKIEV4ZWN1dGlvblNlcnZpY2VIZWFydGJlYXRSZXF1ZXN0EhAKCGV4ZWN1dG9yGAEgASgJEiAKBWhvbGRzGAIgAygLMhEubG9uZ2hhdWwudjEuSG9sZCJNCiFFeGVjdXRpb25TZXJ2aWNlSGVhcnRiZWF0UmVzcG9uc2USKAoHcmVzdWx0cxgBIAMoCzIXLmxvbmdoYXVsLnYxLkhvbGRSZXN1bHQiVAoeRXhlY3V0aW9uU2VydmljZVJlbGVhc2VSZXF1ZXN0EhAKCGV4ZWN1dG9yGAEgASgJEiAKBWhvbGRzGAIgAygLMhEubG9uZ2hhdWwudjEuSG9sZCJLCh9FeGVjdXRpb25TZXJ2aWNlUmVsZWFzZVJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5sb25naGF1bC52MS5Ib2xkUmVzdWx0IkIKIkV4ZWN1dGlvblNlcnZpY2VSZWFkUGF5bG9hZFJlcXVlc3QSCwoDa2V5GAEgASgJEg8KB3Byb2plY3QYAiABKAkiMwojRXhlY3V0aW9uU2VydmljZVJlYWRQYXlsb2FkUmVzcG9uc2USDAoEanNvbhgBIAEoDCJcCiVFeGVjdXRpb25TZXJ2aWNlUmVhZERlZmluaXRpb25SZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEAoId29ya2Zsb3cYAiABKAkSEAoIcmV2aXNpb24YAyABKAUiQQomRXhlY3V0aW9uU2VydmljZVJlYWREZWZpbml0aW9uUmVzcG9uc2USFwoPZGVmaW5pdGlvbl9qc29uGAEgASgMKl4KB1ZlcmRpY3QSFwoTVkVSRElDVF9VTlNQRUNJRklFRBAAEhQKEFZFUkRJQ1RfQ09OVElOVUUQARISCg5WRVJESUNUX0NBTkNFTBACEhAKDFZFUkRJQ1RfTE9TVBADMpQFChBFeGVjdXRpb25TZXJ2aWNlEl4KBUNsYWltEikubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUNsYWltUmVxdWVzdBoqLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VDbGFpbVJlc3BvbnNlEmEKBlJlcG9ydBIqLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZXBvcnRSZXF1ZXN0GisubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlcG9ydFJlc3BvbnNlEmoKCUhlYXJ0YmVhdBItLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VIZWFydGJlYXRSZXF1ZXN0Gi4ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUhlYXJ0YmVhdFJlc3BvbnNlEmQKB1JlbGVhc2USKy5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlUmVsZWFzZVJlcXVlc3QaLC5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlUmVsZWFzZVJlc3BvbnNlEnAKC1JlYWRQYXlsb2FkEi8ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWRQYXlsb2FkUmVxdWVzdBowLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkUGF5bG9hZFJlc3BvbnNlEnkKDlJlYWREZWZpbml0aW9uEjIubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWREZWZpbml0aW9uUmVxdWVzdBozLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkRGVmaW5pdGlvblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_longhaul_v1_task]);
+  fileDesc("CiNsb25naGF1bC92MS9leGVjdXRpb25fc2VydmljZS5wcm90bxILbG9uZ2hhdWwudjEiOQoESG9sZBIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDwoHcHJvamVjdBgDIAEoCSIxCgdQYXlsb2FkEg4KBGpzb24YASABKAxIABINCgNrZXkYAiABKAlIAEIHCgV2YWx1ZSJUChxFeGVjdXRpb25TZXJ2aWNlQ2xhaW1SZXF1ZXN0EhAKCGV4ZWN1dG9yGAEgASgJEiIKB3RpY2tldHMYAiADKAsyES5sb25naGF1bC52MS5Ib2xkIrkBCgpTdXNwZW5zaW9uEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxkZXRhaWxzX2pzb24YBiABKAwSEwoLbWVtb3J5X2pzb24YByABKAwipgEKB0Fycml2YWwSCwoDc2VxGAEgASgDEgwKBG5vZGUYAiABKAkSJQoHcGF5bG9hZBgDIAEoCzIULmxvbmdoYXVsLnYxLlBheWxvYWQSIwoFZXJyb3IYBCABKAsyFC5sb25naGF1bC52MS5GYWlsdXJlEgoKAmJ5GAUgASgJEigKBHRpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpQCCgpTdG9yZWROb2RlEgwKBHBhdGgYASABKAkSJQoFc3RhdGUYAiABKA4yFi5sb25naGF1bC52MS5Ob2RlU3RhdGUSJAoGb3V0cHV0GAMgASgLMhQubG9uZ2hhdWwudjEuUGF5bG9hZBIjCgVlcnJvchgEIAEoCzIULmxvbmdoYXVsLnYxLkZhaWx1cmUSDQoFdHJpZXMYBSABKAUSLgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoEd2FpdBgHIAEoCzIXLmxvbmdoYXVsLnYxLlN1c3BlbnNpb24SEgoKY2hpbGRfdGFzaxgIIAEoCRIMCgRraW5kGAkgASgJIoMFCgtDbGFpbWVkVGFzaxIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDwoHcHJvamVjdBgDIAEoCRIQCgh3b3JrZmxvdxgEIAEoCRIQCghyZXZpc2lvbhgFIAEoBRIjCgVpbnB1dBgGIAEoCzIULmxvbmdoYXVsLnYxLlBheWxvYWQSJgoFbm9kZXMYByADKAsyFy5sb25naGF1bC52MS5TdG9yZWROb2RlEigKBWxlYXNlGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCGRlYWRsaW5lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoGbGFiZWxzGAsgAygLMiQubG9uZ2hhdWwudjEuQ2xhaW1lZFRhc2suTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYDCABKAUSEAoIcmV0cnlfb2YYDSABKAkSJgoIYXJyaXZhbHMYDiADKAsyFC5sb25naGF1bC52MS5BcnJpdmFsEg0KBWRlcHRoGA8gASgFEiEKBXNwZW50GBAgASgLMhIubG9uZ2hhdWwudjEuU3BlbmQSEgoKcmVzdW1lX2tleRgRIAEoDBISCgpwdWJsaWNfdXJsGBIgASgJEhIKCm1vcmVfbm9kZXMYEyABKAgSKAoEdGltZRgUIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJJCgtDbGFpbVJlc3VsdBIPCgd0YXNrX2lkGAEgASgJEikKB2NsYWltZWQYAiABKAsyGC5sb25naGF1bC52MS5DbGFpbWVkVGFzayJKCh1FeGVjdXRpb25TZXJ2aWNlQ2xhaW1SZXNwb25zZRIpCgdyZXN1bHRzGAEgAygLMhgubG9uZ2hhdWwudjEuQ2xhaW1SZXN1bHQimwMKCk5vZGVSZXBvcnQSDAoEcGF0aBgBIAEoCRIMCgRraW5kGAIgASgJEiUKBXN0YXRlGAMgASgOMhYubG9uZ2hhdWwudjEuTm9kZVN0YXRlEhIKCmlucHV0X2pzb24YBCABKAwSEwoLb3V0cHV0X2pzb24YBSABKAwSIwoFZXJyb3IYBiABKAsyFC5sb25naGF1bC52MS5GYWlsdXJlEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV0cmllcxgJIAEoBRIlCgR3YWl0GAogASgLMhcubG9uZ2hhdWwudjEuU3VzcGVuc2lvbhIhCgV1c2FnZRgLIAEoCzISLmxvbmdoYXVsLnYxLlVzYWdlEiEKA2xvZxgMIAMoCzIULmxvbmdoYXVsLnYxLkxvZ0xpbmUSEgoKY2hpbGRfdGFzaxgNIAEoCRIOCgZzZWNyZXQYDiABKAgiEQoPUHJvZ3Jlc3NPdXRjb21lIiUKDlN1Y2Nlc3NPdXRjb21lEhMKC291dHB1dF9qc29uGAEgASgMIjUKDkZhaWx1cmVPdXRjb21lEiMKBWVycm9yGAEgASgLMhQubG9uZ2hhdWwudjEuRmFpbHVyZSJICg5CYWNrb2ZmT3V0Y29tZRIoCgVkZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRub2RlGAIgASgJIlcKC1dhaXRPdXRjb21lEiYKBXdhaXRzGAEgAygLMhcubG9uZ2hhdWwudjEuV2FpdGluZ0ZvchISCgp3YWl0X2NvdW50GAIgASgFEgwKBHNlZW4YAyABKAMiowMKClRhc2tSZXBvcnQSDwoHdGFza19pZBgBIAEoCRIPCgdhdHRlbXB0GAIgASgFEg4KBm51bWJlchgDIAEoBRImCgVub2RlcxgEIAMoCzIXLmxvbmdoYXVsLnYxLk5vZGVSZXBvcnQSMAoIcHJvZ3Jlc3MYBSABKAsyHC5sb25naGF1bC52MS5Qcm9ncmVzc091dGNvbWVIABIuCgdzdWNjZXNzGAYgASgLMhsubG9uZ2hhdWwudjEuU3VjY2Vzc091dGNvbWVIABIuCgdmYWlsdXJlGAcgASgLMhsubG9uZ2hhdWwudjEuRmFpbHVyZU91dGNvbWVIABIuCgdiYWNrb2ZmGAggASgLMhsubG9uZ2hhdWwudjEuQmFja29mZk91dGNvbWVIABIoCgR3YWl0GAogASgLMhgubG9uZ2hhdWwudjEuV2FpdE91dGNvbWVIABIPCgdwcm9qZWN0GAkgASgJEhAKCGNvbnN1bWVkGAsgAygDEiEKBXNwZW50GAwgASgLMhIubG9uZ2hhdWwudjEuU3BlbmRCCQoHb3V0Y29tZSJbCh1FeGVjdXRpb25TZXJ2aWNlUmVwb3J0UmVxdWVzdBIQCghleGVjdXRvchgBIAEoCRIoCgdyZXBvcnRzGAIgAygLMhcubG9uZ2hhdWwudjEuVGFza1JlcG9ydCJsCgpIb2xkUmVzdWx0Eg8KB3Rhc2tfaWQYASABKAkSJQoHdmVyZGljdBgCIAEoDjIULmxvbmdoYXVsLnYxLlZlcmRpY3QSJgoIYXJyaXZhbHMYAyADKAsyFC5sb25naGF1bC52MS5BcnJpdmFsIkoKHkV4ZWN1dGlvblNlcnZpY2VSZXBvcnRSZXNwb25zZRIoCgdyZXN1bHRzGAEgAygLMhcubG9uZ2hhdWwudjEuSG9sZFJlc3VsdCJWCiBFeGVjdXRpb25TZXJ2aWNlSGVhcnRiZWF0UmVxdWVzdBIQCghleGVjdXRvchgBIAEoCRIgCgVob2xkcxgCIAMoCzIRLmxvbmdoYXVsLnYxLkhvbGQiTQohRXhlY3V0aW9uU2VydmljZUhlYXJ0YmVhdFJlc3BvbnNlEigKB3Jlc3VsdHMYASADKAsyFy5sb25naGF1bC52MS5Ib2xkUmVzdWx0IlQKHkV4ZWN1dGlvblNlcnZpY2VSZWxlYXNlUmVxdWVzdBIQCghleGVjdXRvchgBIAEoCRIgCgVob2xkcxgCIAMoCzIRLmxvbmdoYXVsLnYxLkhvbGQiSwofRXhlY3V0aW9uU2VydmljZVJlbGVhc2VSZXNwb25zZRIoCgdyZXN1bHRzGAEgAygLMhcubG9uZ2hhdWwudjEuSG9sZFJlc3VsdCJCCiJFeGVjdXRpb25TZXJ2aWNlUmVhZFBheWxvYWRSZXF1ZXN0EgsKA2tleRgBIAEoCRIPCgdwcm9qZWN0GAIgASgJIjMKI0V4ZWN1dGlvblNlcnZpY2VSZWFkUGF5bG9hZFJlc3BvbnNlEgwKBGpzb24YASABKAwiXAolRXhlY3V0aW9uU2VydmljZVJlYWREZWZpbml0aW9uUmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEhAKCHdvcmtmbG93GAIgASgJEhAKCHJldmlzaW9uGAMgASgFIkEKJkV4ZWN1dGlvblNlcnZpY2VSZWFkRGVmaW5pdGlvblJlc3BvbnNlEhcKD2RlZmluaXRpb25fanNvbhgBIAEoDCKNAQomRXhlY3V0aW9uU2VydmljZUxpc3RTdG9yZWROb2Rlc1JlcXVlc3QSHwoEaG9sZBgBIAEoCzIRLmxvbmdoYXVsLnYxLkhvbGQSDgoGcHJlZml4GAIgASgJEgsKA3RvcBgDIAEoCBISCgpwYWdlX3Rva2VuGAQgASgJEhEKCXBhZ2Vfc2l6ZRgFIAEoBSJqCidFeGVjdXRpb25TZXJ2aWNlTGlzdFN0b3JlZE5vZGVzUmVzcG9uc2USJgoFbm9kZXMYASADKAsyFy5sb25naGF1bC52MS5TdG9yZWROb2RlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK5AgohRXhlY3V0aW9uU2VydmljZVN0YXJ0Q2hpbGRSZXF1ZXN0Eh8KBGhvbGQYASABKAsyES5sb25naGF1bC52MS5Ib2xkEhAKCGV4ZWN1dG9yGAIgASgJEgwKBG5vZGUYAyABKAkSEAoId29ya2Zsb3cYBCABKAkSEgoKaW5wdXRfanNvbhgFIAEoDBIQCghyZXZpc2lvbhgGIAEoBRJKCgZsYWJlbHMYByADKAsyOi5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlU3RhcnRDaGlsZFJlcXVlc3QuTGFiZWxzRW50cnkSDwoHYXdhaXRlZBgIIAEoCBIPCgd0YXNrX2lkGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNQoiRXhlY3V0aW9uU2VydmljZVN0YXJ0Q2hpbGRSZXNwb25zZRIPCgd0YXNrX2lkGAEgASgJItkBCiBFeGVjdXRpb25TZXJ2aWNlU3VibWl0Sm9iUmVxdWVzdBIfCgRob2xkGAEgASgLMhEubG9uZ2hhdWwudjEuSG9sZBIQCghleGVjdXRvchgCIAEoCRIMCgRub2RlGAMgASgJEhAKCGZ1bmN0aW9uGAQgASgJEhIKCmlucHV0X2pzb24YBSABKAwSDgoGam9iX2lkGAYgASgJEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh3aXRoaGVsZBgIIAEoCCIjCiFFeGVjdXRpb25TZXJ2aWNlU3VibWl0Sm9iUmVzcG9uc2UiaAolRXhlY3V0aW9uU2VydmljZVJlYWRDb25uZWN0aW9uUmVxdWVzdBIfCgRob2xkGAEgASgLMhEubG9uZ2hhdWwudjEuSG9sZBIQCghleGVjdXRvchgCIAEoCRIMCgRuYW1lGAMgASgJIqoDCiZFeGVjdXRpb25TZXJ2aWNlUmVhZENvbm5lY3Rpb25SZXNwb25zZRIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSEAoIYmFzZV91cmwYAyABKAkSDwoHYXBpX2tleRgEIAEoCRIWCg5taXNzaW5nX3NlY3JldBgFIAEoCRIVCg1kZWZhdWx0X21vZGVsGAYgASgJEhYKDmFsbG93ZWRfbW9kZWxzGAcgAygJEhMKC2NvbmN1cnJlbmN5GAggASgFEhsKE3JlcXVlc3RzX3Blcl9taW51dGUYCSABKAUSGQoRdG9rZW5zX3Blcl9taW51dGUYCiABKAUSUQoHaGVhZGVycxgLIAMoCzJALmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkQ29ubmVjdGlvblJlc3BvbnNlLkhlYWRlcnNFbnRyeRIqCgd0aW1lb3V0GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImYKIkV4ZWN1dGlvblNlcnZpY2VSZWFkU2VjcmV0c1JlcXVlc3QSHwoEaG9sZBgBIAEoCzIRLmxvbmdoYXVsLnYxLkhvbGQSEAoIZXhlY3V0b3IYAiABKAkSDQoFbmFtZXMYAyADKAkiogEKI0V4ZWN1dGlvblNlcnZpY2VSZWFkU2VjcmV0c1Jlc3BvbnNlEkwKBnZhbHVlcxgBIAMoCzI8LmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkU2VjcmV0c1Jlc3BvbnNlLlZhbHVlc0VudHJ5Gi0KC1ZhbHVlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYgogRXhlY3V0aW9uU2VydmljZVJlYWRDYWNoZVJlcXVlc3QSHwoEaG9sZBgBIAEoCzIRLmxvbmdoYXVsLnYxLkhvbGQSEAoIZXhlY3V0b3IYAiABKAkSCwoDa2V5GAMgASgJIksKIUV4ZWN1dGlvblNlcnZpY2VSZWFkQ2FjaGVSZXNwb25zZRIXCgp2YWx1ZV9qc29uGAEgASgMSACIAQFCDQoLX3ZhbHVlX2pzb24inwEKIUV4ZWN1dGlvblNlcnZpY2VXcml0ZUNhY2hlUmVxdWVzdBIfCgRob2xkGAEgASgLMhEubG9uZ2hhdWwudjEuSG9sZBIQCghleGVjdXRvchgCIAEoCRILCgNrZXkYAyABKAkSEgoKdmFsdWVfanNvbhgEIAEoDBImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iJAoiRXhlY3V0aW9uU2VydmljZVdyaXRlQ2FjaGVSZXNwb25zZSKWAQoiRXhlY3V0aW9uU2VydmljZUFjcXVpcmVDYWxsUmVxdWVzdBIfCgRob2xkGAEgASgLMhEubG9uZ2hhdWwudjEuSG9sZBIQCghleGVjdXRvchgCIAEoCRISCgpjb25uZWN0aW9uGAMgASgJEg8KB2NhbGxfaWQYBCABKAkSGAoQZXN0aW1hdGVkX3Rva2VucxgFIAEoAyI1CglDYWxsUGxhY2USKAoFbGVhc2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRAoJQ2FsbERlbGF5EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAIgASgJIoEBCiNFeGVjdXRpb25TZXJ2aWNlQWNxdWlyZUNhbGxSZXNwb25zZRInCgVwbGFjZRgBIAEoCzIWLmxvbmdoYXVsLnYxLkNhbGxQbGFjZUgAEicKBWRlbGF5GAIgASgLMhYubG9uZ2hhdWwudjEuQ2FsbERlbGF5SABCCAoGYW5zd2VyIooBCiJFeGVjdXRpb25TZXJ2aWNlUmVsZWFzZUNhbGxSZXF1ZXN0Eh8KBGhvbGQYASABKAsyES5sb25naGF1bC52MS5Ib2xkEhIKCmNvbm5lY3Rpb24YAiABKAkSDwoHY2FsbF9pZBgDIAEoCRITCgZ0b2tlbnMYBCABKANIAIgBAUIJCgdfdG9rZW5zIiUKI0V4ZWN1dGlvblNlcnZpY2VSZWxlYXNlQ2FsbFJlc3BvbnNlKl4KB1ZlcmRpY3QSFwoTVkVSRElDVF9VTlNQRUNJRklFRBAAEhQKEFZFUkRJQ1RfQ09OVElOVUUQARISCg5WRVJESUNUX0NBTkNFTBACEhAKDFZFUkRJQ1RfTE9TVBADMpkNChBFeGVjdXRpb25TZXJ2aWNlEl4KBUNsYWltEikubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUNsYWltUmVxdWVzdBoqLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VDbGFpbVJlc3BvbnNlEmEKBlJlcG9ydBIqLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZXBvcnRSZXF1ZXN0GisubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlcG9ydFJlc3BvbnNlEmoKCUhlYXJ0YmVhdBItLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VIZWFydGJlYXRSZXF1ZXN0Gi4ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUhlYXJ0YmVhdFJlc3BvbnNlEmQKB1JlbGVhc2USKy5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlUmVsZWFzZVJlcXVlc3QaLC5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlUmVsZWFzZVJlc3BvbnNlEnAKC1JlYWRQYXlsb2FkEi8ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWRQYXlsb2FkUmVxdWVzdBowLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkUGF5bG9hZFJlc3BvbnNlEnkKDlJlYWREZWZpbml0aW9uEjIubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWREZWZpbml0aW9uUmVxdWVzdBozLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkRGVmaW5pdGlvblJlc3BvbnNlEnwKD0xpc3RTdG9yZWROb2RlcxIzLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VMaXN0U3RvcmVkTm9kZXNSZXF1ZXN0GjQubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUxpc3RTdG9yZWROb2Rlc1Jlc3BvbnNlEm0KClN0YXJ0Q2hpbGQSLi5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlU3RhcnRDaGlsZFJlcXVlc3QaLy5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlU3RhcnRDaGlsZFJlc3BvbnNlEmoKCVN1Ym1pdEpvYhItLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VTdWJtaXRKb2JSZXF1ZXN0Gi4ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVN1Ym1pdEpvYlJlc3BvbnNlEnkKDlJlYWRDb25uZWN0aW9uEjIubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWRDb25uZWN0aW9uUmVxdWVzdBozLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkQ29ubmVjdGlvblJlc3BvbnNlEnAKC1JlYWRTZWNyZXRzEi8ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWRTZWNyZXRzUmVxdWVzdBowLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkU2VjcmV0c1Jlc3BvbnNlEmoKCVJlYWRDYWNoZRItLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWFkQ2FjaGVSZXF1ZXN0Gi4ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlYWRDYWNoZVJlc3BvbnNlEm0KCldyaXRlQ2FjaGUSLi5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlV3JpdGVDYWNoZVJlcXVlc3QaLy5sb25naGF1bC52MS5FeGVjdXRpb25TZXJ2aWNlV3JpdGVDYWNoZVJlc3BvbnNlEnAKC0FjcXVpcmVDYWxsEi8ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZUFjcXVpcmVDYWxsUmVxdWVzdBowLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VBY3F1aXJlQ2FsbFJlc3BvbnNlEnAKC1JlbGVhc2VDYWxsEi8ubG9uZ2hhdWwudjEuRXhlY3V0aW9uU2VydmljZVJlbGVhc2VDYWxsUmVxdWVzdBowLmxvbmdoYXVsLnYxLkV4ZWN1dGlvblNlcnZpY2VSZWxlYXNlQ2FsbFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_longhaul_v1_task]);
 
 /**
  * A hold on a task: the task and the attempt that fences it.
@@ -117,6 +117,125 @@ export const ExecutionServiceClaimRequestSchema: GenMessage<ExecutionServiceClai
   messageDesc(file_longhaul_v1_execution_service, 2);
 
 /**
+ * What a node waits for, as stored with its run.
+ *
+ * @generated from message longhaul.v1.Suspension
+ */
+export type Suspension = Message<"longhaul.v1.Suspension"> & {
+  /**
+   * `timer`, `signal`, `approval`, `child`, `callback`, `worker` or `budget`.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Name of the signal; empty for other kinds.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * One sentence for people.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * When it goes on at the latest; absent when only an arrival lets it.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 5;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * JSON text of what is shown; empty for nothing.
+   *
+   * @generated from field: bytes details_json = 6;
+   */
+  detailsJson: Uint8Array;
+
+  /**
+   * JSON text of what its kind needs to go on; empty for nothing.
+   *
+   * @generated from field: bytes memory_json = 7;
+   */
+  memoryJson: Uint8Array;
+};
+
+/**
+ * Describes the message longhaul.v1.Suspension.
+ * Use `create(SuspensionSchema)` to create a new message.
+ */
+export const SuspensionSchema: GenMessage<Suspension> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 3);
+
+/**
+ * What came from outside for a node and is not part of a stored result yet.
+ *
+ * @generated from message longhaul.v1.Arrival
+ */
+export type Arrival = Message<"longhaul.v1.Arrival"> & {
+  /**
+   * Counts the arrivals of a task, from 1.
+   *
+   * @generated from field: int64 seq = 1;
+   */
+  seq: bigint;
+
+  /**
+   * Path of the node that it is for.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * The value, unless there is an error.
+   *
+   * @generated from field: longhaul.v1.Payload payload = 3;
+   */
+  payload?: Payload | undefined;
+
+  /**
+   * What went wrong instead.
+   *
+   * @generated from field: longhaul.v1.Failure error = 4;
+   */
+  error?: Failure | undefined;
+
+  /**
+   * Who sent it, for people.
+   *
+   * @generated from field: string by = 5;
+   */
+  by: string;
+
+  /**
+   * When it came.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 6;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.Arrival.
+ * Use `create(ArrivalSchema)` to create a new message.
+ */
+export const ArrivalSchema: GenMessage<Arrival> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 4);
+
+/**
  * A node run as stored earlier.
  *
  * @generated from message longhaul.v1.StoredNode
@@ -163,6 +282,27 @@ export type StoredNode = Message<"longhaul.v1.StoredNode"> & {
    * @generated from field: google.protobuf.Timestamp start_time = 6;
    */
   startTime?: Timestamp | undefined;
+
+  /**
+   * What it waits for when waiting.
+   *
+   * @generated from field: longhaul.v1.Suspension wait = 7;
+   */
+  wait?: Suspension | undefined;
+
+  /**
+   * The task that it started; empty for none.
+   *
+   * @generated from field: string child_task = 8;
+   */
+  childTask: string;
+
+  /**
+   * Its kind.
+   *
+   * @generated from field: string kind = 9;
+   */
+  kind: string;
 };
 
 /**
@@ -170,7 +310,7 @@ export type StoredNode = Message<"longhaul.v1.StoredNode"> & {
  * Use `create(StoredNodeSchema)` to create a new message.
  */
 export const StoredNodeSchema: GenMessage<StoredNode> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 3);
+  messageDesc(file_longhaul_v1_execution_service, 5);
 
 /**
  * A task that the executor holds now.
@@ -268,6 +408,55 @@ export type ClaimedTask = Message<"longhaul.v1.ClaimedTask"> & {
    * @generated from field: string retry_of = 13;
    */
   retryOf: string;
+
+  /**
+   * What arrived and is not part of a stored result yet, the oldest first.
+   *
+   * @generated from field: repeated longhaul.v1.Arrival arrivals = 14;
+   */
+  arrivals: Arrival[];
+
+  /**
+   * Tasks above it; 0 for one that was submitted.
+   *
+   * @generated from field: int32 depth = 15;
+   */
+  depth: number;
+
+  /**
+   * What it has used up so far.
+   *
+   * @generated from field: longhaul.v1.Spend spent = 16;
+   */
+  spent?: Spend | undefined;
+
+  /**
+   * Signs the resume tokens of its nodes.
+   *
+   * @generated from field: bytes resume_key = 17;
+   */
+  resumeKey: Uint8Array;
+
+  /**
+   * Where the outside reaches the gateway, without a slash at its end; the beginning of resume links.
+   *
+   * @generated from field: string public_url = 18;
+   */
+  publicUrl: string;
+
+  /**
+   * True when more node runs are stored than travelled here: ListStoredNodes gives them.
+   *
+   * @generated from field: bool more_nodes = 19;
+   */
+  moreNodes: boolean;
+
+  /**
+   * The scheduler's clock when it was claimed. Whether a time has come is measured by this clock, not by the executor's own.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 20;
+   */
+  time?: Timestamp | undefined;
 };
 
 /**
@@ -275,7 +464,7 @@ export type ClaimedTask = Message<"longhaul.v1.ClaimedTask"> & {
  * Use `create(ClaimedTaskSchema)` to create a new message.
  */
 export const ClaimedTaskSchema: GenMessage<ClaimedTask> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 4);
+  messageDesc(file_longhaul_v1_execution_service, 6);
 
 /**
  * What became of one ticket.
@@ -303,7 +492,7 @@ export type ClaimResult = Message<"longhaul.v1.ClaimResult"> & {
  * Use `create(ClaimResultSchema)` to create a new message.
  */
 export const ClaimResultSchema: GenMessage<ClaimResult> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 5);
+  messageDesc(file_longhaul_v1_execution_service, 7);
 
 /**
  * Results in the order of the tickets.
@@ -324,7 +513,7 @@ export type ExecutionServiceClaimResponse = Message<"longhaul.v1.ExecutionServic
  * Use `create(ExecutionServiceClaimResponseSchema)` to create a new message.
  */
 export const ExecutionServiceClaimResponseSchema: GenMessage<ExecutionServiceClaimResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 6);
+  messageDesc(file_longhaul_v1_execution_service, 8);
 
 /**
  * What became of one node.
@@ -347,7 +536,7 @@ export type NodeReport = Message<"longhaul.v1.NodeReport"> & {
   kind: string;
 
   /**
-   * Its state: running, succeeded, failed or skipped.
+   * Its state: running, waiting, succeeded, failed or skipped.
    *
    * @generated from field: longhaul.v1.NodeState state = 3;
    */
@@ -394,6 +583,41 @@ export type NodeReport = Message<"longhaul.v1.NodeReport"> & {
    * @generated from field: int32 tries = 9;
    */
   tries: number;
+
+  /**
+   * What it waits for when waiting.
+   *
+   * @generated from field: longhaul.v1.Suspension wait = 10;
+   */
+  wait?: Suspension | undefined;
+
+  /**
+   * What its calls to models took.
+   *
+   * @generated from field: longhaul.v1.Usage usage = 11;
+   */
+  usage?: Usage | undefined;
+
+  /**
+   * What it wrote, at most 64 KiB in all.
+   *
+   * @generated from field: repeated longhaul.v1.LogLine log = 12;
+   */
+  log: LogLine[];
+
+  /**
+   * The task that it started; empty for none.
+   *
+   * @generated from field: string child_task = 13;
+   */
+  childTask: string;
+
+  /**
+   * Its input and output are to be stored sealed and shown to nobody.
+   *
+   * @generated from field: bool secret = 14;
+   */
+  secret: boolean;
 };
 
 /**
@@ -401,7 +625,7 @@ export type NodeReport = Message<"longhaul.v1.NodeReport"> & {
  * Use `create(NodeReportSchema)` to create a new message.
  */
 export const NodeReportSchema: GenMessage<NodeReport> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 7);
+  messageDesc(file_longhaul_v1_execution_service, 9);
 
 /**
  * The task goes on.
@@ -416,7 +640,7 @@ export type ProgressOutcome = Message<"longhaul.v1.ProgressOutcome"> & {
  * Use `create(ProgressOutcomeSchema)` to create a new message.
  */
 export const ProgressOutcomeSchema: GenMessage<ProgressOutcome> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 8);
+  messageDesc(file_longhaul_v1_execution_service, 10);
 
 /**
  * The task succeeded.
@@ -437,7 +661,7 @@ export type SuccessOutcome = Message<"longhaul.v1.SuccessOutcome"> & {
  * Use `create(SuccessOutcomeSchema)` to create a new message.
  */
 export const SuccessOutcomeSchema: GenMessage<SuccessOutcome> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 9);
+  messageDesc(file_longhaul_v1_execution_service, 11);
 
 /**
  * The task failed for good.
@@ -458,7 +682,7 @@ export type FailureOutcome = Message<"longhaul.v1.FailureOutcome"> & {
  * Use `create(FailureOutcomeSchema)` to create a new message.
  */
 export const FailureOutcomeSchema: GenMessage<FailureOutcome> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 10);
+  messageDesc(file_longhaul_v1_execution_service, 12);
 
 /**
  * The task waits for a node's retry and needs no executor meanwhile.
@@ -486,7 +710,42 @@ export type BackoffOutcome = Message<"longhaul.v1.BackoffOutcome"> & {
  * Use `create(BackoffOutcomeSchema)` to create a new message.
  */
 export const BackoffOutcomeSchema: GenMessage<BackoffOutcome> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 11);
+  messageDesc(file_longhaul_v1_execution_service, 13);
+
+/**
+ * Nothing in the task can run on before a time has come or something arrives, and it needs no executor meanwhile.
+ *
+ * @generated from message longhaul.v1.WaitOutcome
+ */
+export type WaitOutcome = Message<"longhaul.v1.WaitOutcome"> & {
+  /**
+   * The nodes that wait, at most the 100 that go on soonest.
+   *
+   * @generated from field: repeated longhaul.v1.WaitingFor waits = 1;
+   */
+  waits: WaitingFor[];
+
+  /**
+   * How many nodes wait in all.
+   *
+   * @generated from field: int32 wait_count = 2;
+   */
+  waitCount: number;
+
+  /**
+   * The last arrival that was looked at; a later one brings the task back at once.
+   *
+   * @generated from field: int64 seen = 3;
+   */
+  seen: bigint;
+};
+
+/**
+ * Describes the message longhaul.v1.WaitOutcome.
+ * Use `create(WaitOutcomeSchema)` to create a new message.
+ */
+export const WaitOutcomeSchema: GenMessage<WaitOutcome> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 14);
 
 /**
  * What happened in one task since its last report.
@@ -559,6 +818,14 @@ export type TaskReport = Message<"longhaul.v1.TaskReport"> & {
      */
     value: BackoffOutcome;
     case: "backoff";
+  } | {
+    /**
+     * It waits.
+     *
+     * @generated from field: longhaul.v1.WaitOutcome wait = 10;
+     */
+    value: WaitOutcome;
+    case: "wait";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -567,6 +834,20 @@ export type TaskReport = Message<"longhaul.v1.TaskReport"> & {
    * @generated from field: string project = 9;
    */
   project: string;
+
+  /**
+   * Arrivals whose effect is in these node runs: they leave the inbox.
+   *
+   * @generated from field: repeated int64 consumed = 11;
+   */
+  consumed: bigint[];
+
+  /**
+   * What was spent since the report before; absent for nothing.
+   *
+   * @generated from field: longhaul.v1.Spend spent = 12;
+   */
+  spent?: Spend | undefined;
 };
 
 /**
@@ -574,7 +855,7 @@ export type TaskReport = Message<"longhaul.v1.TaskReport"> & {
  * Use `create(TaskReportSchema)` to create a new message.
  */
 export const TaskReportSchema: GenMessage<TaskReport> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 12);
+  messageDesc(file_longhaul_v1_execution_service, 15);
 
 /**
  * Reports of one executor.
@@ -602,7 +883,7 @@ export type ExecutionServiceReportRequest = Message<"longhaul.v1.ExecutionServic
  * Use `create(ExecutionServiceReportRequestSchema)` to create a new message.
  */
 export const ExecutionServiceReportRequestSchema: GenMessage<ExecutionServiceReportRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 13);
+  messageDesc(file_longhaul_v1_execution_service, 16);
 
 /**
  * The answer about one hold.
@@ -623,6 +904,13 @@ export type HoldResult = Message<"longhaul.v1.HoldResult"> & {
    * @generated from field: longhaul.v1.Verdict verdict = 2;
    */
   verdict: Verdict;
+
+  /**
+   * With `continue`: what arrived and is not part of a stored result yet, the oldest first.
+   *
+   * @generated from field: repeated longhaul.v1.Arrival arrivals = 3;
+   */
+  arrivals: Arrival[];
 };
 
 /**
@@ -630,7 +918,7 @@ export type HoldResult = Message<"longhaul.v1.HoldResult"> & {
  * Use `create(HoldResultSchema)` to create a new message.
  */
 export const HoldResultSchema: GenMessage<HoldResult> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 14);
+  messageDesc(file_longhaul_v1_execution_service, 17);
 
 /**
  * Results in the order of the reports.
@@ -651,7 +939,7 @@ export type ExecutionServiceReportResponse = Message<"longhaul.v1.ExecutionServi
  * Use `create(ExecutionServiceReportResponseSchema)` to create a new message.
  */
 export const ExecutionServiceReportResponseSchema: GenMessage<ExecutionServiceReportResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 15);
+  messageDesc(file_longhaul_v1_execution_service, 18);
 
 /**
  * Holds to extend.
@@ -679,7 +967,7 @@ export type ExecutionServiceHeartbeatRequest = Message<"longhaul.v1.ExecutionSer
  * Use `create(ExecutionServiceHeartbeatRequestSchema)` to create a new message.
  */
 export const ExecutionServiceHeartbeatRequestSchema: GenMessage<ExecutionServiceHeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 16);
+  messageDesc(file_longhaul_v1_execution_service, 19);
 
 /**
  * Results in the order of the holds.
@@ -700,7 +988,7 @@ export type ExecutionServiceHeartbeatResponse = Message<"longhaul.v1.ExecutionSe
  * Use `create(ExecutionServiceHeartbeatResponseSchema)` to create a new message.
  */
 export const ExecutionServiceHeartbeatResponseSchema: GenMessage<ExecutionServiceHeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 17);
+  messageDesc(file_longhaul_v1_execution_service, 20);
 
 /**
  * Holds to give back.
@@ -728,7 +1016,7 @@ export type ExecutionServiceReleaseRequest = Message<"longhaul.v1.ExecutionServi
  * Use `create(ExecutionServiceReleaseRequestSchema)` to create a new message.
  */
 export const ExecutionServiceReleaseRequestSchema: GenMessage<ExecutionServiceReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 18);
+  messageDesc(file_longhaul_v1_execution_service, 21);
 
 /**
  * Results in the order of the holds: `continue` means that it was given back.
@@ -749,7 +1037,7 @@ export type ExecutionServiceReleaseResponse = Message<"longhaul.v1.ExecutionServ
  * Use `create(ExecutionServiceReleaseResponseSchema)` to create a new message.
  */
 export const ExecutionServiceReleaseResponseSchema: GenMessage<ExecutionServiceReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 19);
+  messageDesc(file_longhaul_v1_execution_service, 22);
 
 /**
  * Which value.
@@ -777,7 +1065,7 @@ export type ExecutionServiceReadPayloadRequest = Message<"longhaul.v1.ExecutionS
  * Use `create(ExecutionServiceReadPayloadRequestSchema)` to create a new message.
  */
 export const ExecutionServiceReadPayloadRequestSchema: GenMessage<ExecutionServiceReadPayloadRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 20);
+  messageDesc(file_longhaul_v1_execution_service, 23);
 
 /**
  * The value.
@@ -798,7 +1086,7 @@ export type ExecutionServiceReadPayloadResponse = Message<"longhaul.v1.Execution
  * Use `create(ExecutionServiceReadPayloadResponseSchema)` to create a new message.
  */
 export const ExecutionServiceReadPayloadResponseSchema: GenMessage<ExecutionServiceReadPayloadResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 21);
+  messageDesc(file_longhaul_v1_execution_service, 24);
 
 /**
  * Which definition.
@@ -833,7 +1121,7 @@ export type ExecutionServiceReadDefinitionRequest = Message<"longhaul.v1.Executi
  * Use `create(ExecutionServiceReadDefinitionRequestSchema)` to create a new message.
  */
 export const ExecutionServiceReadDefinitionRequestSchema: GenMessage<ExecutionServiceReadDefinitionRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 22);
+  messageDesc(file_longhaul_v1_execution_service, 25);
 
 /**
  * The definition.
@@ -854,7 +1142,768 @@ export type ExecutionServiceReadDefinitionResponse = Message<"longhaul.v1.Execut
  * Use `create(ExecutionServiceReadDefinitionResponseSchema)` to create a new message.
  */
 export const ExecutionServiceReadDefinitionResponseSchema: GenMessage<ExecutionServiceReadDefinitionResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_execution_service, 23);
+  messageDesc(file_longhaul_v1_execution_service, 26);
+
+/**
+ * Which node runs.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceListStoredNodesRequest
+ */
+export type ExecutionServiceListStoredNodesRequest = Message<"longhaul.v1.ExecutionServiceListStoredNodesRequest"> & {
+  /**
+   * The task, and the attempt that asks.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Only those whose path begins with this; empty for all.
+   *
+   * @generated from field: string prefix = 2;
+   */
+  prefix: string;
+
+  /**
+   * Only those on the first level behind the prefix: the items as such behind `each[`, the nodes of one item behind `each[3].`.
+   *
+   * @generated from field: bool top = 3;
+   */
+  top: boolean;
+
+  /**
+   * From `next_page_token` of the page before.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+
+  /**
+   * 1 to 1,000; 0 means 500.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceListStoredNodesRequest.
+ * Use `create(ExecutionServiceListStoredNodesRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceListStoredNodesRequestSchema: GenMessage<ExecutionServiceListStoredNodesRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 27);
+
+/**
+ * One page.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceListStoredNodesResponse
+ */
+export type ExecutionServiceListStoredNodesResponse = Message<"longhaul.v1.ExecutionServiceListStoredNodesResponse"> & {
+  /**
+   * The node runs.
+   *
+   * @generated from field: repeated longhaul.v1.StoredNode nodes = 1;
+   */
+  nodes: StoredNode[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceListStoredNodesResponse.
+ * Use `create(ExecutionServiceListStoredNodesResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceListStoredNodesResponseSchema: GenMessage<ExecutionServiceListStoredNodesResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 28);
+
+/**
+ * A task to start from a node.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceStartChildRequest
+ */
+export type ExecutionServiceStartChildRequest = Message<"longhaul.v1.ExecutionServiceStartChildRequest"> & {
+  /**
+   * The task that starts it, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * Path of the node that starts it.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+
+  /**
+   * Name of the workflow to run.
+   *
+   * @generated from field: string workflow = 4;
+   */
+  workflow: string;
+
+  /**
+   * JSON text of its input.
+   *
+   * @generated from field: bytes input_json = 5;
+   */
+  inputJson: Uint8Array;
+
+  /**
+   * Revision to run; 0 means the latest.
+   *
+   * @generated from field: int32 revision = 6;
+   */
+  revision: number;
+
+  /**
+   * Labels of the new task.
+   *
+   * @generated from field: map<string, string> labels = 7;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * The node waits for how it ends.
+   *
+   * @generated from field: bool awaited = 8;
+   */
+  awaited: boolean;
+
+  /**
+   * UUID of the new task, made from the node's operation key, so that the same call makes one task.
+   *
+   * @generated from field: string task_id = 9;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceStartChildRequest.
+ * Use `create(ExecutionServiceStartChildRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceStartChildRequestSchema: GenMessage<ExecutionServiceStartChildRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 29);
+
+/**
+ * The task that was started, now or before.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceStartChildResponse
+ */
+export type ExecutionServiceStartChildResponse = Message<"longhaul.v1.ExecutionServiceStartChildResponse"> & {
+  /**
+   * Its UUID.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceStartChildResponse.
+ * Use `create(ExecutionServiceStartChildResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceStartChildResponseSchema: GenMessage<ExecutionServiceStartChildResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 30);
+
+/**
+ * A function to call.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceSubmitJobRequest
+ */
+export type ExecutionServiceSubmitJobRequest = Message<"longhaul.v1.ExecutionServiceSubmitJobRequest"> & {
+  /**
+   * The task that calls it, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * Path of the node that waits for it.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+
+  /**
+   * Name of the function.
+   *
+   * @generated from field: string function = 4;
+   */
+  function: string;
+
+  /**
+   * JSON text of its input.
+   *
+   * @generated from field: bytes input_json = 5;
+   */
+  inputJson: Uint8Array;
+
+  /**
+   * UUID of the job, made from the node's operation key and its try, so that the same call makes one job.
+   *
+   * @generated from field: string job_id = 6;
+   */
+  jobId: string;
+
+  /**
+   * When the node waits no more.
+   *
+   * @generated from field: google.protobuf.Timestamp deadline = 7;
+   */
+  deadline?: Timestamp | undefined;
+
+  /**
+   * What the worker says meanwhile is neither shown nor kept, because the node works with secrets.
+   *
+   * @generated from field: bool withheld = 8;
+   */
+  withheld: boolean;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceSubmitJobRequest.
+ * Use `create(ExecutionServiceSubmitJobRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceSubmitJobRequestSchema: GenMessage<ExecutionServiceSubmitJobRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 31);
+
+/**
+ * The job is durably stored.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceSubmitJobResponse
+ */
+export type ExecutionServiceSubmitJobResponse = Message<"longhaul.v1.ExecutionServiceSubmitJobResponse"> & {
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceSubmitJobResponse.
+ * Use `create(ExecutionServiceSubmitJobResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceSubmitJobResponseSchema: GenMessage<ExecutionServiceSubmitJobResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 32);
+
+/**
+ * Which connection.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadConnectionRequest
+ */
+export type ExecutionServiceReadConnectionRequest = Message<"longhaul.v1.ExecutionServiceReadConnectionRequest"> & {
+  /**
+   * The task that asks, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * Name of the connection.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadConnectionRequest.
+ * Use `create(ExecutionServiceReadConnectionRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceReadConnectionRequestSchema: GenMessage<ExecutionServiceReadConnectionRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 33);
+
+/**
+ * A connection, ready to be used. Never logged, never stored.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadConnectionResponse
+ */
+export type ExecutionServiceReadConnectionResponse = Message<"longhaul.v1.ExecutionServiceReadConnectionResponse"> & {
+  /**
+   * Name of the connection.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * `openai`.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * Where it is, without a slash at its end.
+   *
+   * @generated from field: string base_url = 3;
+   */
+  baseUrl: string;
+
+  /**
+   * The key; empty for none.
+   *
+   * @generated from field: string api_key = 4;
+   */
+  apiKey: string;
+
+  /**
+   * The secret that should hold the key but does not exist; empty where nothing is missing.
+   *
+   * @generated from field: string missing_secret = 5;
+   */
+  missingSecret: string;
+
+  /**
+   * The model for calls that name none; empty for none.
+   *
+   * @generated from field: string default_model = 6;
+   */
+  defaultModel: string;
+
+  /**
+   * The only models that may be used; empty for any.
+   *
+   * @generated from field: repeated string allowed_models = 7;
+   */
+  allowedModels: string[];
+
+  /**
+   * Calls side by side over all executors; 0 for no bound.
+   *
+   * @generated from field: int32 concurrency = 8;
+   */
+  concurrency: number;
+
+  /**
+   * Calls begun per minute over all executors; 0 for no bound.
+   *
+   * @generated from field: int32 requests_per_minute = 9;
+   */
+  requestsPerMinute: number;
+
+  /**
+   * Tokens per minute over all executors; 0 for no bound.
+   *
+   * @generated from field: int32 tokens_per_minute = 10;
+   */
+  tokensPerMinute: number;
+
+  /**
+   * Headers for every call.
+   *
+   * @generated from field: map<string, string> headers = 11;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * Longest time of one call.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 12;
+   */
+  timeout?: Duration | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadConnectionResponse.
+ * Use `create(ExecutionServiceReadConnectionResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceReadConnectionResponseSchema: GenMessage<ExecutionServiceReadConnectionResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 34);
+
+/**
+ * Which secrets.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadSecretsRequest
+ */
+export type ExecutionServiceReadSecretsRequest = Message<"longhaul.v1.ExecutionServiceReadSecretsRequest"> & {
+  /**
+   * The task that asks, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * Their names, up to 1,000.
+   *
+   * @generated from field: repeated string names = 3;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadSecretsRequest.
+ * Use `create(ExecutionServiceReadSecretsRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceReadSecretsRequestSchema: GenMessage<ExecutionServiceReadSecretsRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 35);
+
+/**
+ * Secrets in clear. Never logged, never stored.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadSecretsResponse
+ */
+export type ExecutionServiceReadSecretsResponse = Message<"longhaul.v1.ExecutionServiceReadSecretsResponse"> & {
+  /**
+   * Values by name; those that do not exist are absent.
+   *
+   * @generated from field: map<string, string> values = 1;
+   */
+  values: { [key: string]: string };
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadSecretsResponse.
+ * Use `create(ExecutionServiceReadSecretsResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceReadSecretsResponseSchema: GenMessage<ExecutionServiceReadSecretsResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 36);
+
+/**
+ * Which result.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadCacheRequest
+ */
+export type ExecutionServiceReadCacheRequest = Message<"longhaul.v1.ExecutionServiceReadCacheRequest"> & {
+  /**
+   * The task that asks, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * 64 hex digits.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadCacheRequest.
+ * Use `create(ExecutionServiceReadCacheRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceReadCacheRequestSchema: GenMessage<ExecutionServiceReadCacheRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 37);
+
+/**
+ * The result.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReadCacheResponse
+ */
+export type ExecutionServiceReadCacheResponse = Message<"longhaul.v1.ExecutionServiceReadCacheResponse"> & {
+  /**
+   * JSON text; absent where nothing is kept.
+   *
+   * @generated from field: optional bytes value_json = 1;
+   */
+  valueJson?: Uint8Array | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReadCacheResponse.
+ * Use `create(ExecutionServiceReadCacheResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceReadCacheResponseSchema: GenMessage<ExecutionServiceReadCacheResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 38);
+
+/**
+ * A result to keep.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceWriteCacheRequest
+ */
+export type ExecutionServiceWriteCacheRequest = Message<"longhaul.v1.ExecutionServiceWriteCacheRequest"> & {
+  /**
+   * The task that asks, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * 64 hex digits.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * JSON text, up to 48 KiB.
+   *
+   * @generated from field: bytes value_json = 4;
+   */
+  valueJson: Uint8Array;
+
+  /**
+   * How long to keep it, up to 366 days.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 5;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceWriteCacheRequest.
+ * Use `create(ExecutionServiceWriteCacheRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceWriteCacheRequestSchema: GenMessage<ExecutionServiceWriteCacheRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 39);
+
+/**
+ * Nothing to say.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceWriteCacheResponse
+ */
+export type ExecutionServiceWriteCacheResponse = Message<"longhaul.v1.ExecutionServiceWriteCacheResponse"> & {
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceWriteCacheResponse.
+ * Use `create(ExecutionServiceWriteCacheResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceWriteCacheResponseSchema: GenMessage<ExecutionServiceWriteCacheResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 40);
+
+/**
+ * Which place is asked for.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceAcquireCallRequest
+ */
+export type ExecutionServiceAcquireCallRequest = Message<"longhaul.v1.ExecutionServiceAcquireCallRequest"> & {
+  /**
+   * The task that asks, and its attempt.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Unique name of the executor process.
+   *
+   * @generated from field: string executor = 2;
+   */
+  executor: string;
+
+  /**
+   * Name of the connection.
+   *
+   * @generated from field: string connection = 3;
+   */
+  connection: string;
+
+  /**
+   * UUID of the call.
+   *
+   * @generated from field: string call_id = 4;
+   */
+  callId: string;
+
+  /**
+   * Tokens that it will take, in and out, as far as known before.
+   *
+   * @generated from field: int64 estimated_tokens = 5;
+   */
+  estimatedTokens: bigint;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceAcquireCallRequest.
+ * Use `create(ExecutionServiceAcquireCallRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceAcquireCallRequestSchema: GenMessage<ExecutionServiceAcquireCallRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 41);
+
+/**
+ * A place among the calls of a connection.
+ *
+ * @generated from message longhaul.v1.CallPlace
+ */
+export type CallPlace = Message<"longhaul.v1.CallPlace"> & {
+  /**
+   * It is kept this long from when it was asked for; the call must have ended before.
+   *
+   * @generated from field: google.protobuf.Duration lease = 1;
+   */
+  lease?: Duration | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.CallPlace.
+ * Use `create(CallPlaceSchema)` to create a new message.
+ */
+export const CallPlaceSchema: GenMessage<CallPlace> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 42);
+
+/**
+ * No place now.
+ *
+ * @generated from message longhaul.v1.CallDelay
+ */
+export type CallDelay = Message<"longhaul.v1.CallDelay"> & {
+  /**
+   * When to ask again.
+   *
+   * @generated from field: google.protobuf.Duration wait = 1;
+   */
+  wait?: Duration | undefined;
+
+  /**
+   * Which limit it is, as a sentence.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message longhaul.v1.CallDelay.
+ * Use `create(CallDelaySchema)` to create a new message.
+ */
+export const CallDelaySchema: GenMessage<CallDelay> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 43);
+
+/**
+ * A place, or when to ask again.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceAcquireCallResponse
+ */
+export type ExecutionServiceAcquireCallResponse = Message<"longhaul.v1.ExecutionServiceAcquireCallResponse"> & {
+  /**
+   * Exactly one is set.
+   *
+   * @generated from oneof longhaul.v1.ExecutionServiceAcquireCallResponse.answer
+   */
+  answer: {
+    /**
+     * It may begin.
+     *
+     * @generated from field: longhaul.v1.CallPlace place = 1;
+     */
+    value: CallPlace;
+    case: "place";
+  } | {
+    /**
+     * It may not begin yet.
+     *
+     * @generated from field: longhaul.v1.CallDelay delay = 2;
+     */
+    value: CallDelay;
+    case: "delay";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceAcquireCallResponse.
+ * Use `create(ExecutionServiceAcquireCallResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceAcquireCallResponseSchema: GenMessage<ExecutionServiceAcquireCallResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 44);
+
+/**
+ * Which place is given back.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReleaseCallRequest
+ */
+export type ExecutionServiceReleaseCallRequest = Message<"longhaul.v1.ExecutionServiceReleaseCallRequest"> & {
+  /**
+   * The task and the attempt that asked for it.
+   *
+   * @generated from field: longhaul.v1.Hold hold = 1;
+   */
+  hold?: Hold | undefined;
+
+  /**
+   * Name of the connection.
+   *
+   * @generated from field: string connection = 2;
+   */
+  connection: string;
+
+  /**
+   * UUID of the call.
+   *
+   * @generated from field: string call_id = 3;
+   */
+  callId: string;
+
+  /**
+   * Tokens that it took, in and out; absent where nobody knows, so that what was estimated counts.
+   *
+   * @generated from field: optional int64 tokens = 4;
+   */
+  tokens?: bigint | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReleaseCallRequest.
+ * Use `create(ExecutionServiceReleaseCallRequestSchema)` to create a new message.
+ */
+export const ExecutionServiceReleaseCallRequestSchema: GenMessage<ExecutionServiceReleaseCallRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 45);
+
+/**
+ * Nothing to say.
+ *
+ * @generated from message longhaul.v1.ExecutionServiceReleaseCallResponse
+ */
+export type ExecutionServiceReleaseCallResponse = Message<"longhaul.v1.ExecutionServiceReleaseCallResponse"> & {
+};
+
+/**
+ * Describes the message longhaul.v1.ExecutionServiceReleaseCallResponse.
+ * Use `create(ExecutionServiceReleaseCallResponseSchema)` to create a new message.
+ */
+export const ExecutionServiceReleaseCallResponseSchema: GenMessage<ExecutionServiceReleaseCallResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_execution_service, 46);
 
 /**
  * What an executor is told about a task it holds.
@@ -969,6 +2018,99 @@ export const ExecutionService: GenService<{
     methodKind: "unary";
     input: typeof ExecutionServiceReadDefinitionRequestSchema;
     output: typeof ExecutionServiceReadDefinitionResponseSchema;
+  },
+  /**
+   * Reads stored node runs that did not travel with the claim, by pages.
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.ListStoredNodes
+   */
+  listStoredNodes: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceListStoredNodesRequestSchema;
+    output: typeof ExecutionServiceListStoredNodesResponseSchema;
+  },
+  /**
+   * Starts a task from a node of a held one. The same call again answers the same task.
+   * Errors: NOT_FOUND `workflow_not_found`, INVALID_ARGUMENT (`invalid_input`, or too many tasks above it), ABORTED `conflict` (the hold is lost).
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.StartChild
+   */
+  startChild: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceStartChildRequestSchema;
+    output: typeof ExecutionServiceStartChildResponseSchema;
+  },
+  /**
+   * Gives a function of a remote worker to do, for a node of a held task. The same call again is one job.
+   * Errors: FAILED_PRECONDITION (the hold is lost), INVALID_ARGUMENT.
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.SubmitJob
+   */
+  submitJob: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceSubmitJobRequestSchema;
+    output: typeof ExecutionServiceSubmitJobResponseSchema;
+  },
+  /**
+   * Reads a connection of the project, with its key, for a task that is held. Errors: NOT_FOUND `not_found`, FAILED_PRECONDITION (the hold is lost).
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.ReadConnection
+   */
+  readConnection: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceReadConnectionRequestSchema;
+    output: typeof ExecutionServiceReadConnectionResponseSchema;
+  },
+  /**
+   * Reads secrets of the project for a task that is held. Errors: FAILED_PRECONDITION (the hold is lost).
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.ReadSecrets
+   */
+  readSecrets: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceReadSecretsRequestSchema;
+    output: typeof ExecutionServiceReadSecretsResponseSchema;
+  },
+  /**
+   * Reads a kept result of a node. Errors: FAILED_PRECONDITION (the hold is lost).
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.ReadCache
+   */
+  readCache: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceReadCacheRequestSchema;
+    output: typeof ExecutionServiceReadCacheResponseSchema;
+  },
+  /**
+   * Keeps a result of a node for later tasks of the project. Errors: FAILED_PRECONDITION (the hold is lost), INVALID_ARGUMENT.
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.WriteCache
+   */
+  writeCache: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceWriteCacheRequestSchema;
+    output: typeof ExecutionServiceWriteCacheResponseSchema;
+  },
+  /**
+   * Asks for a place among the calls that a connection of the project allows. The same call again is the same place.
+   * Errors: NOT_FOUND `not_found`, FAILED_PRECONDITION (the hold is lost).
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.AcquireCall
+   */
+  acquireCall: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceAcquireCallRequestSchema;
+    output: typeof ExecutionServiceAcquireCallResponseSchema;
+  },
+  /**
+   * Gives a place back, also when the task is not held any more. A repeat does nothing.
+   *
+   * @generated from rpc longhaul.v1.ExecutionService.ReleaseCall
+   */
+  releaseCall: {
+    methodKind: "unary";
+    input: typeof ExecutionServiceReleaseCallRequestSchema;
+    output: typeof ExecutionServiceReleaseCallResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_longhaul_v1_execution_service, 0);

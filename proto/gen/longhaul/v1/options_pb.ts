@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file longhaul/v1/options.proto.
  */
 export const file_longhaul_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Chlsb25naGF1bC92MS9vcHRpb25zLnByb3RvEgtsb25naGF1bC52MSJoCglIdHRwRHJlc3MSDgoGc3RhdHVzGAEgASgFEhUKDXJlc3BvbnNlX2JvZHkYBSABKAkSDAoEZXRhZxgCIAEoCRIQCghsb2NhdGlvbhgDIAEoCRIUCgxldmVudF9zdHJlYW0YBCABKAg6VwoKaHR0cF9kcmVzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLWHAyABKAsyFi5sb25naGF1bC52MS5IdHRwRHJlc3NSCWh0dHBEcmVzc2IGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Chlsb25naGF1bC92MS9vcHRpb25zLnByb3RvEgtsb25naGF1bC52MSJ2CglIdHRwRHJlc3MSDgoGc3RhdHVzGAEgASgFEhUKDXJlc3BvbnNlX2JvZHkYBSABKAkSDAoEZXRhZxgCIAEoCRIQCghsb2NhdGlvbhgDIAEoCRIUCgxldmVudF9zdHJlYW0YBCABKAgSDAoEb3BlbhgGIAEoCDpXCgpodHRwX2RyZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYtYcDIAEoCzIWLmxvbmdoYXVsLnYxLkh0dHBEcmVzc1IJaHR0cERyZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * How a method answers over HTTP where the defaults (200, the response message as the body) do not say it.
@@ -54,6 +54,13 @@ export type HttpDress = Message<"longhaul.v1.HttpDress"> & {
    * @generated from field: bool event_stream = 4;
    */
   eventStream: boolean;
+
+  /**
+   * Needs no API key: the request carries a credential of its own.
+   *
+   * @generated from field: bool open = 6;
+   */
+  open: boolean;
 };
 
 /**

@@ -4,15 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp, Value } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file longhaul/v1/task.proto.
  */
 export const file_longhaul_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChZsb25naGF1bC92MS90YXNrLnByb3RvEgtsb25naGF1bC52MSJzCgdGYWlsdXJlEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIMCgRub2RlGAMgASgJEhEKCXJldHJ5YWJsZRgEIAEoCBIoCgdkZXRhaWxzGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKOAQoKV2FpdGluZ0ZvchIMCgRraW5kGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIMCgRub2RlGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoPRGVsaXZlcnlTdW1tYXJ5EikKBXN0YXRlGAEgASgOMhoubG9uZ2hhdWwudjEuRGVsaXZlcnlTdGF0ZSJcCglUYXNrTGlua3MSDAoEc2VsZhgBIAEoCRIOCgZldmVudHMYAiABKAkSDQoFbm9kZXMYAyABKAkSEgoKZGVsaXZlcmllcxgEIAEoCRIOCgZjYW5jZWwYBSABKAki+AUKBFRhc2sSCgoCaWQYASABKAkSDwoHcHJvamVjdBgCIAEoCRIQCgh3b3JrZmxvdxgDIAEoCRIQCghyZXZpc2lvbhgEIAEoBRIlCgVzdGF0ZRgFIAEoDjIWLmxvbmdoYXVsLnYxLlRhc2tTdGF0ZRIlCgVpbnB1dBgGIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRImCgZvdXRwdXQYByABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIwoFZXJyb3IYCCABKAsyFC5sb25naGF1bC52MS5GYWlsdXJlEg8KB2F0dGVtcHQYCSABKAUSLQoGbGFiZWxzGAogAygLMh0ubG9uZ2hhdWwudjEuVGFzay5MYWJlbHNFbnRyeRIQCghwcmlvcml0eRgLIAEoBRIvCgtjcmVhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpub3RfYmVmb3JlGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgt3YWl0aW5nX2ZvchgRIAEoCzIXLmxvbmdoYXVsLnYxLldhaXRpbmdGb3ISLgoIZGVsaXZlcnkYEiABKAsyHC5sb25naGF1bC52MS5EZWxpdmVyeVN1bW1hcnkSJQoFbGlua3MYEyABKAsyFi5sb25naGF1bC52MS5UYXNrTGlua3MSEAoIcmV0cnlfb2YYFCABKAkSDwoHdmVyc2lvbhgVIAEoAxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr4CCgdOb2RlUnVuEgwKBHBhdGgYASABKAkSDAoEa2luZBgCIAEoCRIlCgVzdGF0ZRgDIAEoDjIWLmxvbmdoYXVsLnYxLk5vZGVTdGF0ZRIPCgdhdHRlbXB0GAQgASgFEiUKBWlucHV0GAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiYKBm91dHB1dBgGIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIjCgVlcnJvchgHIAEoCzIULmxvbmdoYXVsLnYxLkZhaWx1cmUSLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXRyaWVzGAogASgFIpoBCgdXZWJob29rEgsKA3VybBgBIAEoCRIOCgZzZWNyZXQYAiABKAkSMgoHaGVhZGVycxgDIAMoCzIhLmxvbmdoYXVsLnYxLldlYmhvb2suSGVhZGVyc0VudHJ5Eg4KBmV2ZW50cxgEIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASrTAQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFUQVNLX1NUQVRFX1FVRVVFRBABEhYKElRBU0tfU1RBVEVfUlVOTklORxACEhYKElRBU0tfU1RBVEVfV0FJVElORxADEhgKFFRBU0tfU1RBVEVfU1VDQ0VFREVEEAQSFQoRVEFTS19TVEFURV9GQUlMRUQQBRIYChRUQVNLX1NUQVRFX0NBTkNFTExFRBAGEhgKFFRBU0tfU1RBVEVfVElNRURfT1VUEAcq0gEKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSTk9ERV9TVEFURV9QRU5ESU5HEAESFgoSTk9ERV9TVEFURV9SVU5OSU5HEAISFgoSTk9ERV9TVEFURV9XQUlUSU5HEAMSGAoUTk9ERV9TVEFURV9TVUNDRUVERUQQBBIVChFOT0RFX1NUQVRFX0ZBSUxFRBAFEhYKEk5PREVfU1RBVEVfU0tJUFBFRBAGEhgKFE5PREVfU1RBVEVfQ0FOQ0VMTEVEEAcqogEKDURlbGl2ZXJ5U3RhdGUSHgoaREVMSVZFUllfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZERUxJVkVSWV9TVEFURV9QRU5ESU5HEAESGQoVREVMSVZFUllfU1RBVEVfUEFVU0VEEAISHAoYREVMSVZFUllfU1RBVEVfREVMSVZFUkVEEAMSHAoYREVMSVZFUllfU1RBVEVfRVhIQVVTVEVEEARiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChZsb25naGF1bC92MS90YXNrLnByb3RvEgtsb25naGF1bC52MSJzCgdGYWlsdXJlEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIMCgRub2RlGAMgASgJEhEKCXJldHJ5YWJsZRgEIAEoCBIoCgdkZXRhaWxzGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCKrAQoKV2FpdGluZ0ZvchIMCgRraW5kGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIMCgRub2RlGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbmFtZRgGIAEoCRINCgVjb3VudBgHIAEoBSI3CgpUYXNrUGFyZW50EgoKAmlkGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHYXdhaXRlZBgDIAEoCCJmCgVTcGVuZBIOCgZ0b2tlbnMYASABKAMSDQoFY2FsbHMYAiABKAMSEQoJbm9kZV9ydW5zGAMgASgDEisKCHJ1bl90aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjwKD0RlbGl2ZXJ5U3VtbWFyeRIpCgVzdGF0ZRgBIAEoDjIaLmxvbmdoYXVsLnYxLkRlbGl2ZXJ5U3RhdGUiXAoJVGFza0xpbmtzEgwKBHNlbGYYASABKAkSDgoGZXZlbnRzGAIgASgJEg0KBW5vZGVzGAMgASgJEhIKCmRlbGl2ZXJpZXMYBCABKAkSDgoGY2FuY2VsGAUgASgJIuwGCgRUYXNrEgoKAmlkGAEgASgJEg8KB3Byb2plY3QYAiABKAkSEAoId29ya2Zsb3cYAyABKAkSEAoIcmV2aXNpb24YBCABKAUSJQoFc3RhdGUYBSABKA4yFi5sb25naGF1bC52MS5UYXNrU3RhdGUSJQoFaW5wdXQYBiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGb3V0cHV0GAcgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiMKBWVycm9yGAggASgLMhQubG9uZ2hhdWwudjEuRmFpbHVyZRIPCgdhdHRlbXB0GAkgASgFEi0KBmxhYmVscxgKIAMoCzIdLmxvbmdoYXVsLnYxLlRhc2suTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYCyABKAUSLwoLY3JlYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghkZWFkbGluZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKbm90X2JlZm9yZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoLd2FpdGluZ19mb3IYESABKAsyFy5sb25naGF1bC52MS5XYWl0aW5nRm9yEi4KCGRlbGl2ZXJ5GBIgASgLMhwubG9uZ2hhdWwudjEuRGVsaXZlcnlTdW1tYXJ5EiUKBWxpbmtzGBMgASgLMhYubG9uZ2hhdWwudjEuVGFza0xpbmtzEhAKCHJldHJ5X29mGBQgASgJEg8KB3ZlcnNpb24YFSABKAMSJwoGcGFyZW50GBYgASgLMhcubG9uZ2hhdWwudjEuVGFza1BhcmVudBIhCgV1c2FnZRgXIAEoCzISLmxvbmdoYXVsLnYxLlNwZW5kEiYKBXdhaXRzGBggAygLMhcubG9uZ2hhdWwudjEuV2FpdGluZ0ZvchotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIskBCghOb2RlV2FpdBIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoHZGV0YWlscxgGIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgpyZXN1bWVfdXJsGAcgASgJIn8KBVVzYWdlEhQKDGlucHV0X3Rva2VucxgBIAEoAxIVCg1vdXRwdXRfdG9rZW5zGAIgASgDEhQKDHRvdGFsX3Rva2VucxgDIAEoAxIzChBmaXJzdF90b2tlbl90aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkEKB0xvZ0xpbmUSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbGluZRgCIAEoCSLUAwoHTm9kZVJ1bhIMCgRwYXRoGAEgASgJEgwKBGtpbmQYAiABKAkSJQoFc3RhdGUYAyABKA4yFi5sb25naGF1bC52MS5Ob2RlU3RhdGUSDwoHYXR0ZW1wdBgEIAEoBRIlCgVpbnB1dBgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRImCgZvdXRwdXQYBiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIwoFZXJyb3IYByABKAsyFC5sb25naGF1bC52MS5GYWlsdXJlEi4KCnN0YXJ0X3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV0cmllcxgKIAEoBRIhCgV1c2FnZRgLIAEoCzISLmxvbmdoYXVsLnYxLlVzYWdlEiEKA2xvZxgMIAMoCzIULmxvbmdoYXVsLnYxLkxvZ0xpbmUSKgoLd2FpdGluZ19mb3IYDSABKAsyFS5sb25naGF1bC52MS5Ob2RlV2FpdBISCgpjaGlsZF90YXNrGA4gASgJEg4KBnNlY3JldBgPIAEoCCKaAQoHV2ViaG9vaxILCgN1cmwYASABKAkSDgoGc2VjcmV0GAIgASgJEjIKB2hlYWRlcnMYAyADKAsyIS5sb25naGF1bC52MS5XZWJob29rLkhlYWRlcnNFbnRyeRIOCgZldmVudHMYBCADKAkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEq0wEKCVRhc2tTdGF0ZRIaChZUQVNLX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRVEFTS19TVEFURV9RVUVVRUQQARIWChJUQVNLX1NUQVRFX1JVTk5JTkcQAhIWChJUQVNLX1NUQVRFX1dBSVRJTkcQAxIYChRUQVNLX1NUQVRFX1NVQ0NFRURFRBAEEhUKEVRBU0tfU1RBVEVfRkFJTEVEEAUSGAoUVEFTS19TVEFURV9DQU5DRUxMRUQQBhIYChRUQVNLX1NUQVRFX1RJTUVEX09VVBAHKtIBCglOb2RlU3RhdGUSGgoWTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhYKEk5PREVfU1RBVEVfUEVORElORxABEhYKEk5PREVfU1RBVEVfUlVOTklORxACEhYKEk5PREVfU1RBVEVfV0FJVElORxADEhgKFE5PREVfU1RBVEVfU1VDQ0VFREVEEAQSFQoRTk9ERV9TVEFURV9GQUlMRUQQBRIWChJOT0RFX1NUQVRFX1NLSVBQRUQQBhIYChROT0RFX1NUQVRFX0NBTkNFTExFRBAHKqIBCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWREVMSVZFUllfU1RBVEVfUEVORElORxABEhkKFURFTElWRVJZX1NUQVRFX1BBVVNFRBACEhwKGERFTElWRVJZX1NUQVRFX0RFTElWRVJFRBADEhwKGERFTElWRVJZX1NUQVRFX0VYSEFVU1RFRBAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What a task or a node ended with instead of an output.
@@ -71,7 +71,7 @@ export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
  */
 export type WaitingFor = Message<"longhaul.v1.WaitingFor"> & {
   /**
-   * `start_time`, `room`, `executor`, `retry`, `timer`, `signal` or `approval`.
+   * `start_time`, `limit`, `room`, `executor`, `retry`, `timer`, `signal`, `approval`, `child`, `callback`, `worker` or `budget`.
    *
    * @generated from field: string kind = 1;
    */
@@ -104,6 +104,20 @@ export type WaitingFor = Message<"longhaul.v1.WaitingFor"> & {
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
+
+  /**
+   * Name of the signal or of the limit; empty for other kinds.
+   *
+   * @generated from field: string name = 6;
+   */
+  name: string;
+
+  /**
+   * How many nodes of the task wait, this one included; 0 when the whole task does.
+   *
+   * @generated from field: int32 count = 7;
+   */
+  count: number;
 };
 
 /**
@@ -112,6 +126,83 @@ export type WaitingFor = Message<"longhaul.v1.WaitingFor"> & {
  */
 export const WaitingForSchema: GenMessage<WaitingFor> = /*@__PURE__*/
   messageDesc(file_longhaul_v1_task, 1);
+
+/**
+ * The task that started another one.
+ *
+ * @generated from message longhaul.v1.TaskParent
+ */
+export type TaskParent = Message<"longhaul.v1.TaskParent"> & {
+  /**
+   * UUID of that task.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Path of the node there that started it.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * True when that node waits for how this task ends.
+   *
+   * @generated from field: bool awaited = 3;
+   */
+  awaited: boolean;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskParent.
+ * Use `create(TaskParentSchema)` to create a new message.
+ */
+export const TaskParentSchema: GenMessage<TaskParent> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task, 2);
+
+/**
+ * What a task has used up.
+ *
+ * @generated from message longhaul.v1.Spend
+ */
+export type Spend = Message<"longhaul.v1.Spend"> & {
+  /**
+   * Tokens of models, in and out.
+   *
+   * @generated from field: int64 tokens = 1;
+   */
+  tokens: bigint;
+
+  /**
+   * Calls to the outside.
+   *
+   * @generated from field: int64 calls = 2;
+   */
+  calls: bigint;
+
+  /**
+   * Node runs that ended.
+   *
+   * @generated from field: int64 node_runs = 3;
+   */
+  nodeRuns: bigint;
+
+  /**
+   * Time that executors spent on it.
+   *
+   * @generated from field: google.protobuf.Duration run_time = 4;
+   */
+  runTime?: Duration | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.Spend.
+ * Use `create(SpendSchema)` to create a new message.
+ */
+export const SpendSchema: GenMessage<Spend> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task, 3);
 
 /**
  * The webhook side of a task, in one word.
@@ -132,7 +223,7 @@ export type DeliverySummary = Message<"longhaul.v1.DeliverySummary"> & {
  * Use `create(DeliverySummarySchema)` to create a new message.
  */
 export const DeliverySummarySchema: GenMessage<DeliverySummary> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task, 2);
+  messageDesc(file_longhaul_v1_task, 4);
 
 /**
  * Where to go on from here; paths relative to the gateway.
@@ -181,7 +272,7 @@ export type TaskLinks = Message<"longhaul.v1.TaskLinks"> & {
  * Use `create(TaskLinksSchema)` to create a new message.
  */
 export const TaskLinksSchema: GenMessage<TaskLinks> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task, 3);
+  messageDesc(file_longhaul_v1_task, 5);
 
 /**
  * One run of a workflow.
@@ -302,7 +393,7 @@ export type Task = Message<"longhaul.v1.Task"> & {
   notBefore?: Timestamp | undefined;
 
   /**
-   * Set while it is `queued` or `waiting`.
+   * Set while it is `queued` or `waiting`; of several nodes that wait, the one that goes on soonest.
    *
    * @generated from field: longhaul.v1.WaitingFor waiting_for = 17;
    */
@@ -335,6 +426,27 @@ export type Task = Message<"longhaul.v1.Task"> & {
    * @generated from field: int64 version = 21;
    */
   version: bigint;
+
+  /**
+   * The task that started this one; absent for a task that was submitted.
+   *
+   * @generated from field: longhaul.v1.TaskParent parent = 22;
+   */
+  parent?: TaskParent | undefined;
+
+  /**
+   * What it has used up so far; absent before anything is.
+   *
+   * @generated from field: longhaul.v1.Spend usage = 23;
+   */
+  usage?: Spend | undefined;
+
+  /**
+   * Set while it is `waiting`: up to 100 nodes that wait, the one that goes on soonest first.
+   *
+   * @generated from field: repeated longhaul.v1.WaitingFor waits = 24;
+   */
+  waits: WaitingFor[];
 };
 
 /**
@@ -342,7 +454,140 @@ export type Task = Message<"longhaul.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task, 4);
+  messageDesc(file_longhaul_v1_task, 6);
+
+/**
+ * What a node waits for.
+ *
+ * @generated from message longhaul.v1.NodeWait
+ */
+export type NodeWait = Message<"longhaul.v1.NodeWait"> & {
+  /**
+   * `timer`, `signal`, `approval`, `child`, `callback`, `worker` or `budget`.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Name of the signal; empty for other kinds.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * One sentence for people.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Until when at the latest, where that is known.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 5;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * More facts by kind, such as the prompt and the choices of an approval.
+   *
+   * @generated from field: google.protobuf.Value details = 6;
+   */
+  details?: Value | undefined;
+
+  /**
+   * Posting to it lets the node go on; empty where nothing can be posted. Made by CreateResumeLink.
+   *
+   * @generated from field: string resume_url = 7;
+   */
+  resumeUrl: string;
+};
+
+/**
+ * Describes the message longhaul.v1.NodeWait.
+ * Use `create(NodeWaitSchema)` to create a new message.
+ */
+export const NodeWaitSchema: GenMessage<NodeWait> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task, 7);
+
+/**
+ * What a node's calls to models took.
+ *
+ * @generated from message longhaul.v1.Usage
+ */
+export type Usage = Message<"longhaul.v1.Usage"> & {
+  /**
+   * Tokens sent.
+   *
+   * @generated from field: int64 input_tokens = 1;
+   */
+  inputTokens: bigint;
+
+  /**
+   * Tokens received.
+   *
+   * @generated from field: int64 output_tokens = 2;
+   */
+  outputTokens: bigint;
+
+  /**
+   * Both, as the model's provider counts them.
+   *
+   * @generated from field: int64 total_tokens = 3;
+   */
+  totalTokens: bigint;
+
+  /**
+   * From the call to the first piece of the answer; absent when it came in one.
+   *
+   * @generated from field: google.protobuf.Duration first_token_time = 4;
+   */
+  firstTokenTime?: Duration | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.Usage.
+ * Use `create(UsageSchema)` to create a new message.
+ */
+export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task, 8);
+
+/**
+ * One line that a node wrote.
+ *
+ * @generated from message longhaul.v1.LogLine
+ */
+export type LogLine = Message<"longhaul.v1.LogLine"> & {
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * What.
+   *
+   * @generated from field: string line = 2;
+   */
+  line: string;
+};
+
+/**
+ * Describes the message longhaul.v1.LogLine.
+ * Use `create(LogLineSchema)` to create a new message.
+ */
+export const LogLineSchema: GenMessage<LogLine> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task, 9);
 
 /**
  * One node's execution in a task.
@@ -419,6 +664,41 @@ export type NodeRun = Message<"longhaul.v1.NodeRun"> & {
    * @generated from field: int32 tries = 10;
    */
   tries: number;
+
+  /**
+   * What its calls to models took.
+   *
+   * @generated from field: longhaul.v1.Usage usage = 11;
+   */
+  usage?: Usage | undefined;
+
+  /**
+   * What it wrote, at most 64 KiB in all.
+   *
+   * @generated from field: repeated longhaul.v1.LogLine log = 12;
+   */
+  log: LogLine[];
+
+  /**
+   * Set while it is `waiting`.
+   *
+   * @generated from field: longhaul.v1.NodeWait waiting_for = 13;
+   */
+  waitingFor?: NodeWait | undefined;
+
+  /**
+   * The task that it started; empty for none.
+   *
+   * @generated from field: string child_task = 14;
+   */
+  childTask: string;
+
+  /**
+   * True when its input and output are kept secret: they are stored encrypted and not shown.
+   *
+   * @generated from field: bool secret = 15;
+   */
+  secret: boolean;
 };
 
 /**
@@ -426,7 +706,7 @@ export type NodeRun = Message<"longhaul.v1.NodeRun"> & {
  * Use `create(NodeRunSchema)` to create a new message.
  */
 export const NodeRunSchema: GenMessage<NodeRun> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task, 5);
+  messageDesc(file_longhaul_v1_task, 10);
 
 /**
  * Where to post what became of a task.
@@ -468,7 +748,7 @@ export type Webhook = Message<"longhaul.v1.Webhook"> & {
  * Use `create(WebhookSchema)` to create a new message.
  */
 export const WebhookSchema: GenMessage<Webhook> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task, 6);
+  messageDesc(file_longhaul_v1_task, 11);
 
 /**
  * The states of a task. The last four are terminal: a task never leaves them.
@@ -498,7 +778,7 @@ export const TaskState = {
   RUNNING: 2,
 
   /**
-   * Waits for a timer, a signal or an approval, and holds no executor.
+   * Waits for a time, a signal, an approval, another task or a called system, and holds no executor.
    *
    * @generated from enum value: TASK_STATE_WAITING = 3;
    */
@@ -574,7 +854,7 @@ export const NodeState = {
   RUNNING: 2,
 
   /**
-   * Waits for a timer, a signal or an approval.
+   * Waits for a time, a signal, an approval, another task or a called system.
    *
    * @generated from enum value: NODE_STATE_WAITING = 3;
    */

@@ -2,21 +2,21 @@
 // @generated from file longhaul/v1/task_service.proto (package longhaul.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
 import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_longhaul_v1_options } from "./options_pb.ts";
 import type { NodeRun, Task, TaskState, Webhook } from "./task_pb.ts";
 import { file_longhaul_v1_task } from "./task_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file longhaul/v1/task_service.proto.
  */
 export const file_longhaul_v1_task_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5sb25naGF1bC92MS90YXNrX3NlcnZpY2UucHJvdG8SC2xvbmdoYXVsLnYxIqsDChhUYXNrU2VydmljZVN1Ym1pdFJlcXVlc3QSEAoId29ya2Zsb3cYASABKAkSJQoFaW5wdXQYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSEAoIcmV2aXNpb24YAyABKAUSQQoGbGFiZWxzGAQgAygLMjEubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VTdWJtaXRSZXF1ZXN0LkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEi4KCm5vdF9iZWZvcmUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd3ZWJob29rGAggASgLMhQubG9uZ2hhdWwudjEuV2ViaG9vaxISCgpyZXF1ZXN0X2lkGAkgASgJEicKBHdhaXQYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJOChlUYXNrU2VydmljZVN1Ym1pdFJlc3BvbnNlEh8KBHRhc2sYASABKAsyES5sb25naGF1bC52MS5UYXNrEhAKCHJlcGxheWVkGAIgASgIImMKFVRhc2tTZXJ2aWNlR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRIVCg1pZl9ub25lX21hdGNoGAIgASgDEicKBHdhaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iTAoWVGFza1NlcnZpY2VHZXRSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzaxIRCgl1bmNoYW5nZWQYAiABKAgiKQoaVGFza1NlcnZpY2VCYXRjaEdldFJlcXVlc3QSCwoDaWRzGAEgAygJIlAKG1Rhc2tTZXJ2aWNlQmF0Y2hHZXRSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSDwoHbWlzc2luZxgCIAMoCSKjAgoWVGFza1NlcnZpY2VMaXN0UmVxdWVzdBIlCgVzdGF0ZRgBIAMoDjIWLmxvbmdoYXVsLnYxLlRhc2tTdGF0ZRIQCgh3b3JrZmxvdxgCIAEoCRI9CgVsYWJlbBgDIAMoCzIuLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlTGlzdFJlcXVlc3QuTGFiZWxFbnRyeRIJCgFxGAQgASgJEjEKDWNyZWF0ZWRfYWZ0ZXIYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJGiwKCkxhYmVsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJUChdUYXNrU2VydmljZUxpc3RSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjYKGFRhc2tTZXJ2aWNlQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiPAoZVGFza1NlcnZpY2VDYW5jZWxSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzayI8Ch1UYXNrU2VydmljZUJhdGNoQ2FuY2VsUmVxdWVzdBILCgNpZHMYASADKAkSDgoGcmVhc29uGAIgASgJIlMKHlRhc2tTZXJ2aWNlQmF0Y2hDYW5jZWxSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSDwoHbWlzc2luZxgCIAMoCSI5ChdUYXNrU2VydmljZVJldHJ5UmVxdWVzdBIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIk0KGFRhc2tTZXJ2aWNlUmV0cnlSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzaxIQCghyZXBsYXllZBgCIAEoCCI8ChdUYXNrU2VydmljZVdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIVCg1sYXN0X2V2ZW50X2lkGAIgASgJIskBChhUYXNrU2VydmljZVdhdGNoUmVzcG9uc2USCgoCaWQYASABKAkSIQoEdGFzaxgCIAEoCzIRLmxvbmdoYXVsLnYxLlRhc2tIABIkCgRub2RlGAMgASgLMhQubG9uZ2hhdWwudjEuTm9kZVJ1bkgAEi0KCHByb2dyZXNzGAQgASgLMhkubG9uZ2hhdWwudjEuTm9kZVByb2dyZXNzSAASIAoDZW5kGAUgASgLMhEubG9uZ2hhdWwudjEuVGFza0gAQgcKBWV2ZW50IkMKDE5vZGVQcm9ncmVzcxIMCgRub2RlGAEgASgJEiUKBWRlbHRhGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlgKHlRhc2tTZXJ2aWNlTGlzdE5vZGVSdW5zUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIl8KH1Rhc2tTZXJ2aWNlTGlzdE5vZGVSdW5zUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5sb25naGF1bC52MS5Ob2RlUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKuCQoLVGFza1NlcnZpY2UShwEKBlN1Ym1pdBIlLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlU3VibWl0UmVxdWVzdBomLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlU3VibWl0UmVzcG9uc2UiLqq7GBYIygESB3ZlcnNpb24aAmlkKgR0YXNrgtPkkwIOOgEqIgkvdjEvdGFza3MSeQoDR2V0EiIubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VHZXRSZXF1ZXN0GiMubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VHZXRSZXNwb25zZSIpqrsYDxIHdmVyc2lvbioEdGFza4LT5JMCEBIOL3YxL3Rhc2tzL3tpZH0SfAoIQmF0Y2hHZXQSJy5sb25naGF1bC52MS5UYXNrU2VydmljZUJhdGNoR2V0UmVxdWVzdBooLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQmF0Y2hHZXRSZXNwb25zZSIdgtPkkwIXOgEqIhIvdjEvdGFza3M6YmF0Y2hHZXQSZAoETGlzdBIjLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlTGlzdFJlcXVlc3QaJC5sb25naGF1bC52MS5UYXNrU2VydmljZUxpc3RSZXNwb25zZSIRgtPkkwILEgkvdjEvdGFza3MSjAEKBkNhbmNlbBIlLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQ2FuY2VsUmVxdWVzdBomLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQ2FuY2VsUmVzcG9uc2UiM6q7GA8SB3ZlcnNpb24qBHRhc2uC0+STAho6ASoiFS92MS90YXNrcy97aWR9OmNhbmNlbBKIAQoLQmF0Y2hDYW5jZWwSKi5sb25naGF1bC52MS5UYXNrU2VydmljZUJhdGNoQ2FuY2VsUmVxdWVzdBorLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQmF0Y2hDYW5jZWxSZXNwb25zZSIggtPkkwIaOgEqIhUvdjEvdGFza3M6YmF0Y2hDYW5jZWwSjwEKBVJldHJ5EiQubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VSZXRyeVJlcXVlc3QaJS5sb25naGF1bC52MS5UYXNrU2VydmljZVJldHJ5UmVzcG9uc2UiOaq7GBYIygESB3ZlcnNpb24aAmlkKgR0YXNrgtPkkwIZOgEqIhQvdjEvdGFza3Mve2lkfTpyZXRyeRJ7CgVXYXRjaBIkLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlV2F0Y2hSZXF1ZXN0GiUubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VXYXRjaFJlc3BvbnNlIiOquxgCIAGC0+STAhcSFS92MS90YXNrcy97aWR9L2V2ZW50czABEowBCgxMaXN0Tm9kZVJ1bnMSKy5sb25naGF1bC52MS5UYXNrU2VydmljZUxpc3ROb2RlUnVuc1JlcXVlc3QaLC5sb25naGF1bC52MS5UYXNrU2VydmljZUxpc3ROb2RlUnVuc1Jlc3BvbnNlIiGC0+STAhsSGS92MS90YXNrcy97dGFza19pZH0vbm9kZXNiBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_longhaul_v1_options, file_longhaul_v1_task]);
+  fileDesc("Ch5sb25naGF1bC92MS90YXNrX3NlcnZpY2UucHJvdG8SC2xvbmdoYXVsLnYxIqsDChhUYXNrU2VydmljZVN1Ym1pdFJlcXVlc3QSEAoId29ya2Zsb3cYASABKAkSJQoFaW5wdXQYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSEAoIcmV2aXNpb24YAyABKAUSQQoGbGFiZWxzGAQgAygLMjEubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VTdWJtaXRSZXF1ZXN0LkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEi4KCm5vdF9iZWZvcmUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd3ZWJob29rGAggASgLMhQubG9uZ2hhdWwudjEuV2ViaG9vaxISCgpyZXF1ZXN0X2lkGAkgASgJEicKBHdhaXQYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJOChlUYXNrU2VydmljZVN1Ym1pdFJlc3BvbnNlEh8KBHRhc2sYASABKAsyES5sb25naGF1bC52MS5UYXNrEhAKCHJlcGxheWVkGAIgASgIImMKFVRhc2tTZXJ2aWNlR2V0UmVxdWVzdBIKCgJpZBgBIAEoCRIVCg1pZl9ub25lX21hdGNoGAIgASgDEicKBHdhaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iTAoWVGFza1NlcnZpY2VHZXRSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzaxIRCgl1bmNoYW5nZWQYAiABKAgiKQoaVGFza1NlcnZpY2VCYXRjaEdldFJlcXVlc3QSCwoDaWRzGAEgAygJIlAKG1Rhc2tTZXJ2aWNlQmF0Y2hHZXRSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSDwoHbWlzc2luZxgCIAMoCSKjAgoWVGFza1NlcnZpY2VMaXN0UmVxdWVzdBIlCgVzdGF0ZRgBIAMoDjIWLmxvbmdoYXVsLnYxLlRhc2tTdGF0ZRIQCgh3b3JrZmxvdxgCIAEoCRI9CgVsYWJlbBgDIAMoCzIuLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlTGlzdFJlcXVlc3QuTGFiZWxFbnRyeRIJCgFxGAQgASgJEjEKDWNyZWF0ZWRfYWZ0ZXIYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoBRISCgpwYWdlX3Rva2VuGAcgASgJGiwKCkxhYmVsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJUChdUYXNrU2VydmljZUxpc3RSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjYKGFRhc2tTZXJ2aWNlQ2FuY2VsUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiPAoZVGFza1NlcnZpY2VDYW5jZWxSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzayI8Ch1UYXNrU2VydmljZUJhdGNoQ2FuY2VsUmVxdWVzdBILCgNpZHMYASADKAkSDgoGcmVhc29uGAIgASgJIlMKHlRhc2tTZXJ2aWNlQmF0Y2hDYW5jZWxSZXNwb25zZRIgCgV0YXNrcxgBIAMoCzIRLmxvbmdoYXVsLnYxLlRhc2sSDwoHbWlzc2luZxgCIAMoCSJ1ChdUYXNrU2VydmljZVJldHJ5UmVxdWVzdBIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEgwKBGZyb20YAyABKAkSLAoIcmV2aXNpb24YBCABKA4yGi5sb25naGF1bC52MS5SZXRyeVJldmlzaW9uIk0KGFRhc2tTZXJ2aWNlUmV0cnlSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzaxIQCghyZXBsYXllZBgCIAEoCCJ3ChhUYXNrU2VydmljZVNpZ25hbFJlcXVlc3QSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRub2RlGAMgASgJEicKB3BheWxvYWQYBCABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSCgoCYnkYBSABKAkiPAoZVGFza1NlcnZpY2VTaWduYWxSZXNwb25zZRIfCgR0YXNrGAEgASgLMhEubG9uZ2hhdWwudjEuVGFzayI+CiJUYXNrU2VydmljZUNyZWF0ZVJlc3VtZUxpbmtSZXF1ZXN0EgoKAmlkGAEgASgJEgwKBG5vZGUYAiABKAkicgojVGFza1NlcnZpY2VDcmVhdGVSZXN1bWVMaW5rUmVzcG9uc2USCwoDdXJsGAEgASgJEg0KBXRva2VuGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJSChhUYXNrU2VydmljZVJlc3VtZVJlcXVlc3QSDQoFdG9rZW4YASABKAkSJwoHcGF5bG9hZBgCIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI6ChlUYXNrU2VydmljZVJlc3VtZVJlc3BvbnNlEg8KB3Rhc2tfaWQYASABKAkSDAoEbm9kZRgCIAEoCSI8ChdUYXNrU2VydmljZVdhdGNoUmVxdWVzdBIKCgJpZBgBIAEoCRIVCg1sYXN0X2V2ZW50X2lkGAIgASgJIskBChhUYXNrU2VydmljZVdhdGNoUmVzcG9uc2USCgoCaWQYASABKAkSIQoEdGFzaxgCIAEoCzIRLmxvbmdoYXVsLnYxLlRhc2tIABIkCgRub2RlGAMgASgLMhQubG9uZ2hhdWwudjEuTm9kZVJ1bkgAEi0KCHByb2dyZXNzGAQgASgLMhkubG9uZ2hhdWwudjEuTm9kZVByb2dyZXNzSAASIAoDZW5kGAUgASgLMhEubG9uZ2hhdWwudjEuVGFza0gAQgcKBWV2ZW50IkMKDE5vZGVQcm9ncmVzcxIMCgRub2RlGAEgASgJEiUKBWRlbHRhGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIlgKHlRhc2tTZXJ2aWNlTGlzdE5vZGVSdW5zUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIl8KH1Rhc2tTZXJ2aWNlTGlzdE5vZGVSdW5zUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5sb25naGF1bC52MS5Ob2RlUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpjCg1SZXRyeVJldmlzaW9uEh4KGlJFVFJZX1JFVklTSU9OX1VOU1BFQ0lGSUVEEAASFwoTUkVUUllfUkVWSVNJT05fU0FNRRABEhkKFVJFVFJZX1JFVklTSU9OX0xBVEVTVBACMuAMCgtUYXNrU2VydmljZRKHAQoGU3VibWl0EiUubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VTdWJtaXRSZXF1ZXN0GiYubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VTdWJtaXRSZXNwb25zZSIuqrsYFgjKARIHdmVyc2lvbhoCaWQqBHRhc2uC0+STAg46ASoiCS92MS90YXNrcxJ5CgNHZXQSIi5sb25naGF1bC52MS5UYXNrU2VydmljZUdldFJlcXVlc3QaIy5sb25naGF1bC52MS5UYXNrU2VydmljZUdldFJlc3BvbnNlIimquxgPEgd2ZXJzaW9uKgR0YXNrgtPkkwIQEg4vdjEvdGFza3Mve2lkfRJ8CghCYXRjaEdldBInLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQmF0Y2hHZXRSZXF1ZXN0GigubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VCYXRjaEdldFJlc3BvbnNlIh2C0+STAhc6ASoiEi92MS90YXNrczpiYXRjaEdldBJkCgRMaXN0EiMubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VMaXN0UmVxdWVzdBokLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlTGlzdFJlc3BvbnNlIhGC0+STAgsSCS92MS90YXNrcxKMAQoGQ2FuY2VsEiUubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VDYW5jZWxSZXF1ZXN0GiYubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VDYW5jZWxSZXNwb25zZSIzqrsYDxIHdmVyc2lvbioEdGFza4LT5JMCGjoBKiIVL3YxL3Rhc2tzL3tpZH06Y2FuY2VsEogBCgtCYXRjaENhbmNlbBIqLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlQmF0Y2hDYW5jZWxSZXF1ZXN0GisubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VCYXRjaENhbmNlbFJlc3BvbnNlIiCC0+STAho6ASoiFS92MS90YXNrczpiYXRjaENhbmNlbBKPAQoFUmV0cnkSJC5sb25naGF1bC52MS5UYXNrU2VydmljZVJldHJ5UmVxdWVzdBolLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlUmV0cnlSZXNwb25zZSI5qrsYFgjKARIHdmVyc2lvbhoCaWQqBHRhc2uC0+STAhk6ASoiFC92MS90YXNrcy97aWR9OnJldHJ5EowBCgZTaWduYWwSJS5sb25naGF1bC52MS5UYXNrU2VydmljZVNpZ25hbFJlcXVlc3QaJi5sb25naGF1bC52MS5UYXNrU2VydmljZVNpZ25hbFJlc3BvbnNlIjOquxgPEgd2ZXJzaW9uKgR0YXNrgtPkkwIaOgEqIhUvdjEvdGFza3Mve2lkfTpzaWduYWwSmwEKEENyZWF0ZVJlc3VtZUxpbmsSLy5sb25naGF1bC52MS5UYXNrU2VydmljZUNyZWF0ZVJlc3VtZUxpbmtSZXF1ZXN0GjAubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VDcmVhdGVSZXN1bWVMaW5rUmVzcG9uc2UiJILT5JMCHjoBKiIZL3YxL3Rhc2tzL3tpZH06cmVzdW1lTGluaxKCAQoGUmVzdW1lEiUubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VSZXN1bWVSZXF1ZXN0GiYubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VSZXN1bWVSZXNwb25zZSIpqrsYAjABgtPkkwIdOgdwYXlsb2FkIhIvdjEvcmVzdW1lL3t0b2tlbn0SewoFV2F0Y2gSJC5sb25naGF1bC52MS5UYXNrU2VydmljZVdhdGNoUmVxdWVzdBolLmxvbmdoYXVsLnYxLlRhc2tTZXJ2aWNlV2F0Y2hSZXNwb25zZSIjqrsYAiABgtPkkwIXEhUvdjEvdGFza3Mve2lkfS9ldmVudHMwARKMAQoMTGlzdE5vZGVSdW5zEisubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VMaXN0Tm9kZVJ1bnNSZXF1ZXN0GiwubG9uZ2hhdWwudjEuVGFza1NlcnZpY2VMaXN0Tm9kZVJ1bnNSZXNwb25zZSIhgtPkkwIbEhkvdjEvdGFza3Mve3Rhc2tfaWR9L25vZGVzYgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_longhaul_v1_options, file_longhaul_v1_task]);
 
 /**
  * What to run.
@@ -457,6 +457,20 @@ export type TaskServiceRetryRequest = Message<"longhaul.v1.TaskServiceRetryReque
    * @generated from field: string request_id = 2;
    */
   requestId: string;
+
+  /**
+   * Id of a node of the workflow: it and everything behind it run again. Empty goes on behind all that succeeded.
+   *
+   * @generated from field: string from = 3;
+   */
+  from: string;
+
+  /**
+   * Which revision the new task runs.
+   *
+   * @generated from field: longhaul.v1.RetryRevision revision = 4;
+   */
+  revision: RetryRevision;
 };
 
 /**
@@ -495,6 +509,195 @@ export const TaskServiceRetryResponseSchema: GenMessage<TaskServiceRetryResponse
   messageDesc(file_longhaul_v1_task_service, 13);
 
 /**
+ * A value for a node of a task.
+ *
+ * @generated from message longhaul.v1.TaskServiceSignalRequest
+ */
+export type TaskServiceSignalRequest = Message<"longhaul.v1.TaskServiceSignalRequest"> & {
+  /**
+   * UUID of the task.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name of the signal. Exactly one of name and node is set.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Path of the node, such as `approve` or `each[3].approve`.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+
+  /**
+   * Any JSON that the node's schema allows; absent means null.
+   *
+   * @generated from field: google.protobuf.Value payload = 4;
+   */
+  payload?: Value | undefined;
+
+  /**
+   * Who sends it, for people; at most 200 characters.
+   *
+   * @generated from field: string by = 5;
+   */
+  by: string;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceSignalRequest.
+ * Use `create(TaskServiceSignalRequestSchema)` to create a new message.
+ */
+export const TaskServiceSignalRequestSchema: GenMessage<TaskServiceSignalRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 14);
+
+/**
+ * The task that was signalled.
+ *
+ * @generated from message longhaul.v1.TaskServiceSignalResponse
+ */
+export type TaskServiceSignalResponse = Message<"longhaul.v1.TaskServiceSignalResponse"> & {
+  /**
+   * As it stands now.
+   *
+   * @generated from field: longhaul.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceSignalResponse.
+ * Use `create(TaskServiceSignalResponseSchema)` to create a new message.
+ */
+export const TaskServiceSignalResponseSchema: GenMessage<TaskServiceSignalResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 15);
+
+/**
+ * Which node to make a link for.
+ *
+ * @generated from message longhaul.v1.TaskServiceCreateResumeLinkRequest
+ */
+export type TaskServiceCreateResumeLinkRequest = Message<"longhaul.v1.TaskServiceCreateResumeLinkRequest"> & {
+  /**
+   * UUID of the task.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Path of the node.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceCreateResumeLinkRequest.
+ * Use `create(TaskServiceCreateResumeLinkRequestSchema)` to create a new message.
+ */
+export const TaskServiceCreateResumeLinkRequestSchema: GenMessage<TaskServiceCreateResumeLinkRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 16);
+
+/**
+ * The link.
+ *
+ * @generated from message longhaul.v1.TaskServiceCreateResumeLinkResponse
+ */
+export type TaskServiceCreateResumeLinkResponse = Message<"longhaul.v1.TaskServiceCreateResumeLinkResponse"> & {
+  /**
+   * Where to post the value.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * The end of that URL, by itself.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * It can't be used after this.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceCreateResumeLinkResponse.
+ * Use `create(TaskServiceCreateResumeLinkResponseSchema)` to create a new message.
+ */
+export const TaskServiceCreateResumeLinkResponseSchema: GenMessage<TaskServiceCreateResumeLinkResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 17);
+
+/**
+ * The use of a link.
+ *
+ * @generated from message longhaul.v1.TaskServiceResumeRequest
+ */
+export type TaskServiceResumeRequest = Message<"longhaul.v1.TaskServiceResumeRequest"> & {
+  /**
+   * From CreateResumeLink.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Any JSON that the node's schema allows; absent means null. Over HTTP the whole body.
+   *
+   * @generated from field: google.protobuf.Value payload = 2;
+   */
+  payload?: Value | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceResumeRequest.
+ * Use `create(TaskServiceResumeRequestSchema)` to create a new message.
+ */
+export const TaskServiceResumeRequestSchema: GenMessage<TaskServiceResumeRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 18);
+
+/**
+ * What was resumed.
+ *
+ * @generated from message longhaul.v1.TaskServiceResumeResponse
+ */
+export type TaskServiceResumeResponse = Message<"longhaul.v1.TaskServiceResumeResponse"> & {
+  /**
+   * UUID of the task.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+
+  /**
+   * Path of the node.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
+
+/**
+ * Describes the message longhaul.v1.TaskServiceResumeResponse.
+ * Use `create(TaskServiceResumeResponseSchema)` to create a new message.
+ */
+export const TaskServiceResumeResponseSchema: GenMessage<TaskServiceResumeResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_task_service, 19);
+
+/**
  * Which task to watch.
  *
  * @generated from message longhaul.v1.TaskServiceWatchRequest
@@ -520,7 +723,7 @@ export type TaskServiceWatchRequest = Message<"longhaul.v1.TaskServiceWatchReque
  * Use `create(TaskServiceWatchRequestSchema)` to create a new message.
  */
 export const TaskServiceWatchRequestSchema: GenMessage<TaskServiceWatchRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task_service, 14);
+  messageDesc(file_longhaul_v1_task_service, 20);
 
 /**
  * One event of a watched task.
@@ -580,7 +783,7 @@ export type TaskServiceWatchResponse = Message<"longhaul.v1.TaskServiceWatchResp
  * Use `create(TaskServiceWatchResponseSchema)` to create a new message.
  */
 export const TaskServiceWatchResponseSchema: GenMessage<TaskServiceWatchResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task_service, 15);
+  messageDesc(file_longhaul_v1_task_service, 21);
 
 /**
  * Something a node says while it runs. Not stored.
@@ -608,7 +811,7 @@ export type NodeProgress = Message<"longhaul.v1.NodeProgress"> & {
  * Use `create(NodeProgressSchema)` to create a new message.
  */
 export const NodeProgressSchema: GenMessage<NodeProgress> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task_service, 16);
+  messageDesc(file_longhaul_v1_task_service, 22);
 
 /**
  * Whose node runs.
@@ -643,7 +846,7 @@ export type TaskServiceListNodeRunsRequest = Message<"longhaul.v1.TaskServiceLis
  * Use `create(TaskServiceListNodeRunsRequestSchema)` to create a new message.
  */
 export const TaskServiceListNodeRunsRequestSchema: GenMessage<TaskServiceListNodeRunsRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task_service, 17);
+  messageDesc(file_longhaul_v1_task_service, 23);
 
 /**
  * One page of node runs.
@@ -671,7 +874,48 @@ export type TaskServiceListNodeRunsResponse = Message<"longhaul.v1.TaskServiceLi
  * Use `create(TaskServiceListNodeRunsResponseSchema)` to create a new message.
  */
 export const TaskServiceListNodeRunsResponseSchema: GenMessage<TaskServiceListNodeRunsResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_task_service, 18);
+  messageDesc(file_longhaul_v1_task_service, 24);
+
+/**
+ * Which revision of the workflow a retry runs.
+ *
+ * @generated from enum longhaul.v1.RetryRevision
+ */
+export const RetryRevision = {
+  /**
+   * The same as `same`.
+   *
+   * @generated from enum value: RETRY_REVISION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The one of the task that is retried.
+   *
+   * @generated from enum value: RETRY_REVISION_SAME = 1;
+   */
+  SAME: 1,
+
+  /**
+   * The latest one; results of nodes that it does not have, or has of another kind, are left out.
+   *
+   * @generated from enum value: RETRY_REVISION_LATEST = 2;
+   */
+  LATEST: 2,
+} as const;
+
+/**
+ * Which revision of the workflow a retry runs.
+ *
+ * @generated from enum longhaul.v1.RetryRevision
+ */
+export type RetryRevision = (typeof RetryRevision)[keyof typeof RetryRevision] | UnknownEnum;
+
+/**
+ * Describes the enum longhaul.v1.RetryRevision.
+ */
+export const RetryRevisionSchema: GenEnum<RetryRevision> = /*@__PURE__*/
+  enumDesc(file_longhaul_v1_task_service, 0);
 
 /**
  * Submit tasks and follow them. Every call acts within the caller's project; another project's task is NOT_FOUND.
@@ -744,8 +988,8 @@ export const TaskService: GenService<{
     output: typeof TaskServiceBatchCancelResponseSchema;
   },
   /**
-   * Makes a new task with `retry_of`, which goes on behind the node runs that the ended task has stored.
-   * Errors: NOT_FOUND `task_not_found`, ABORTED `conflict` (the task has not ended, or succeeded).
+   * Makes a new task with `retry_of`, which goes on behind the node runs that the ended task has stored, or runs again from a node on.
+   * Errors: NOT_FOUND `task_not_found`, ABORTED `conflict` (the task has not ended, or succeeded), INVALID_ARGUMENT (no such node).
    *
    * @generated from rpc longhaul.v1.TaskService.Retry
    */
@@ -753,6 +997,41 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof TaskServiceRetryRequestSchema;
     output: typeof TaskServiceRetryResponseSchema;
+  },
+  /**
+   * Hands a value to a node that takes signals or approvals; it is kept until the node waits for it. Errors: NOT_FOUND `task_not_found`,
+   * INVALID_ARGUMENT (no such node), `invalid_input` (payload against the node's schema), ABORTED `conflict` (the task has ended, or the
+   * node was signalled before), RESOURCE_EXHAUSTED `rate_limited` (too much arrived that the task has not looked at).
+   *
+   * @generated from rpc longhaul.v1.TaskService.Signal
+   */
+  signal: {
+    methodKind: "unary";
+    input: typeof TaskServiceSignalRequestSchema;
+    output: typeof TaskServiceSignalResponseSchema;
+  },
+  /**
+   * Makes a signed link that hands one value to a node of a task, for people and systems that have no key. It can be used once.
+   * Errors: NOT_FOUND `task_not_found`, INVALID_ARGUMENT (no such node), ABORTED `conflict` (the task has ended).
+   *
+   * @generated from rpc longhaul.v1.TaskService.CreateResumeLink
+   */
+  createResumeLink: {
+    methodKind: "unary";
+    input: typeof TaskServiceCreateResumeLinkRequestSchema;
+    output: typeof TaskServiceCreateResumeLinkResponseSchema;
+  },
+  /**
+   * Hands a value to the node that a resume link was made for. The token is the credential: no API key is needed. Errors: NOT_FOUND (not one
+   * of our tokens, or the task is gone), ABORTED `conflict` (used before, or the task has ended), FAILED_PRECONDITION `expired` (too late),
+   * INVALID_ARGUMENT `invalid_input` (payload against the node's schema).
+   *
+   * @generated from rpc longhaul.v1.TaskService.Resume
+   */
+  resume: {
+    methodKind: "unary";
+    input: typeof TaskServiceResumeRequestSchema;
+    output: typeof TaskServiceResumeResponseSchema;
   },
   /**
    * Streams a task: its present state, then every change, until it has ended. Errors: NOT_FOUND `task_not_found`.

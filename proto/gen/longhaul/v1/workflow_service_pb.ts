@@ -2,19 +2,19 @@
 // @generated from file longhaul/v1/workflow_service.proto (package longhaul.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_longhaul_v1_options } from "./options_pb.ts";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file longhaul/v1/workflow_service.proto.
  */
 export const file_longhaul_v1_workflow_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJsb25naGF1bC92MS93b3JrZmxvd19zZXJ2aWNlLnByb3RvEgtsb25naGF1bC52MSKrAgoIV29ya2Zsb3cSDAoEbmFtZRgBIAEoCRIPCgdwcm9qZWN0GAIgASgJEgsKA3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoBRIUCgxyZXZpc2lvbl91aWQYBSABKAkSKwoKZGVmaW5pdGlvbhgGIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDwoHZW5hYmxlZBgHIAEoCBIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2Rlc2NyaXB0aW9uGAogASgJEhYKDnN1cHBvcnRzX2FzeW5jGAsgASgIIk8KD0RlZmluaXRpb25GYXVsdBIPCgdwb2ludGVyGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIMCgRtZW5kGAQgASgJIkAKEERlZmluaXRpb25GYXVsdHMSLAoGZmF1bHRzGAEgAygLMhwubG9uZ2hhdWwudjEuRGVmaW5pdGlvbkZhdWx0IlYKGVdvcmtmbG93U2VydmljZVB1dFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIrCgpkZWZpbml0aW9uGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJFChpXb3JrZmxvd1NlcnZpY2VQdXRSZXNwb25zZRInCgh3b3JrZmxvdxgBIAEoCzIVLmxvbmdoYXVsLnYxLldvcmtmbG93IjsKGVdvcmtmbG93U2VydmljZUdldFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBSJFChpXb3JrZmxvd1NlcnZpY2VHZXRSZXNwb25zZRInCgh3b3JrZmxvdxgBIAEoCzIVLmxvbmdoYXVsLnYxLldvcmtmbG93IkMKGldvcmtmbG93U2VydmljZUxpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImAKG1dvcmtmbG93U2VydmljZUxpc3RSZXNwb25zZRIoCgl3b3JrZmxvd3MYASADKAsyFS5sb25naGF1bC52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWgojV29ya2Zsb3dTZXJ2aWNlTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJpCiRXb3JrZmxvd1NlcnZpY2VMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUubG9uZ2hhdWwudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk0KHldvcmtmbG93U2VydmljZVZhbGlkYXRlUmVxdWVzdBIrCgpkZWZpbml0aW9uGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJeCh9Xb3JrZmxvd1NlcnZpY2VWYWxpZGF0ZVJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEiwKBmVycm9ycxgCIAMoCzIcLmxvbmdoYXVsLnYxLkRlZmluaXRpb25GYXVsdCIsChxXb3JrZmxvd1NlcnZpY2VEZWxldGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiHwodV29ya2Zsb3dTZXJ2aWNlRGVsZXRlUmVzcG9uc2UylAcKD1dvcmtmbG93U2VydmljZRKYAQoDUHV0EiYubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlUHV0UmVxdWVzdBonLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZVB1dFJlc3BvbnNlIkCquxgUEghyZXZpc2lvbioId29ya2Zsb3eC0+STAiI6CmRlZmluaXRpb24aFC92MS93b3JrZmxvd3Mve25hbWV9ErkBCgNHZXQSJi5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VHZXRSZXF1ZXN0GicubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlR2V0UmVzcG9uc2UiYaq7GBQSCHJldmlzaW9uKgh3b3JrZmxvd4LT5JMCQ1orEikvdjEvd29ya2Zsb3dzL3tuYW1lfS9yZXZpc2lvbnMve3JldmlzaW9ufRIUL3YxL3dvcmtmbG93cy97bmFtZX0ScAoETGlzdBInLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZUxpc3RSZXF1ZXN0GigubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlTGlzdFJlc3BvbnNlIhWC0+STAg8SDS92MS93b3JrZmxvd3MSnAEKDUxpc3RSZXZpc2lvbnMSMC5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VMaXN0UmV2aXNpb25zUmVxdWVzdBoxLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZUxpc3RSZXZpc2lvbnNSZXNwb25zZSImgtPkkwIgEh4vdjEvd29ya2Zsb3dzL3tuYW1lfS9yZXZpc2lvbnMSkQEKCFZhbGlkYXRlEisubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlVmFsaWRhdGVSZXF1ZXN0GiwubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlVmFsaWRhdGVSZXNwb25zZSIqgtPkkwIkOgpkZWZpbml0aW9uIhYvdjEvd29ya2Zsb3dzOnZhbGlkYXRlEoQBCgZEZWxldGUSKS5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VEZWxldGVSZXF1ZXN0GioubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlRGVsZXRlUmVzcG9uc2UiI6q7GAMIzAGC0+STAhYqFC92MS93b3JrZmxvd3Mve25hbWV9YgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp, file_longhaul_v1_options]);
+  fileDesc("CiJsb25naGF1bC92MS93b3JrZmxvd19zZXJ2aWNlLnByb3RvEgtsb25naGF1bC52MSKrAgoIV29ya2Zsb3cSDAoEbmFtZRgBIAEoCRIPCgdwcm9qZWN0GAIgASgJEgsKA3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoBRIUCgxyZXZpc2lvbl91aWQYBSABKAkSKwoKZGVmaW5pdGlvbhgGIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDwoHZW5hYmxlZBgHIAEoCBIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2Rlc2NyaXB0aW9uGAogASgJEhYKDnN1cHBvcnRzX2FzeW5jGAsgASgIIk8KD0RlZmluaXRpb25GYXVsdBIPCgdwb2ludGVyGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIMCgRtZW5kGAQgASgJIkAKEERlZmluaXRpb25GYXVsdHMSLAoGZmF1bHRzGAEgAygLMhwubG9uZ2hhdWwudjEuRGVmaW5pdGlvbkZhdWx0IlYKGVdvcmtmbG93U2VydmljZVB1dFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIrCgpkZWZpbml0aW9uGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCJFChpXb3JrZmxvd1NlcnZpY2VQdXRSZXNwb25zZRInCgh3b3JrZmxvdxgBIAEoCzIVLmxvbmdoYXVsLnYxLldvcmtmbG93IjsKGVdvcmtmbG93U2VydmljZUdldFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBSJFChpXb3JrZmxvd1NlcnZpY2VHZXRSZXNwb25zZRInCgh3b3JrZmxvdxgBIAEoCzIVLmxvbmdoYXVsLnYxLldvcmtmbG93IkMKGldvcmtmbG93U2VydmljZUxpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImAKG1dvcmtmbG93U2VydmljZUxpc3RSZXNwb25zZRIoCgl3b3JrZmxvd3MYASADKAsyFS5sb25naGF1bC52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWgojV29ya2Zsb3dTZXJ2aWNlTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJpCiRXb3JrZmxvd1NlcnZpY2VMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUubG9uZ2hhdWwudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIooCCh5Xb3JrZmxvd1NlcnZpY2VWYWxpZGF0ZVJlcXVlc3QSKwoKZGVmaW5pdGlvbhgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJQoFaW5wdXQYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSSwoIcmVjb3JkZWQYAyADKAsyOS5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VWYWxpZGF0ZVJlcXVlc3QuUmVjb3JkZWRFbnRyeRpHCg1SZWNvcmRlZEVudHJ5EgsKA2tleRgBIAEoCRIlCgV2YWx1ZRgCIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZToCOAEihAEKH1dvcmtmbG93U2VydmljZVZhbGlkYXRlUmVzcG9uc2USDQoFdmFsaWQYASABKAgSLAoGZXJyb3JzGAIgAygLMhwubG9uZ2hhdWwudjEuRGVmaW5pdGlvbkZhdWx0EiQKB2RyeV9ydW4YAyABKAsyEy5sb25naGF1bC52MS5EcnlSdW4i7QEKBkRyeVJ1bhImCgVub2RlcxgBIAMoCzIXLmxvbmdoYXVsLnYxLkRyeVJ1bk5vZGUSJgoGb3V0cHV0GAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEjAKDnVua25vd25fb3V0cHV0GAMgAygLMhgubG9uZ2hhdWwudjEuVW5ldmFsdWF0ZWQSLAoGZXJyb3JzGAQgAygLMhwubG9uZ2hhdWwudjEuRGVmaW5pdGlvbkZhdWx0EhAKCGZhaWxzX2F0GAUgASgJEhAKCGNvbXBsZXRlGAYgASgIEg8KB29taXR0ZWQYByABKAUiuwIKCkRyeVJ1bk5vZGUSDAoEcGF0aBgBIAEoCRIMCgRraW5kGAIgASgJEicKBXN0YXRlGAMgASgOMhgubG9uZ2hhdWwudjEuRHJ5UnVuU3RhdGUSCwoDd2h5GAQgASgJEiQKBHdpdGgYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGb3V0cHV0GAYgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KC291dHB1dF9mcm9tGAcgASgOMhkubG9uZ2hhdWwudjEuRHJ5UnVuT3V0cHV0EiwKBmVycm9ycxgIIAMoCzIcLmxvbmdoYXVsLnYxLkRlZmluaXRpb25GYXVsdBIvCg1ub3RfZXZhbHVhdGVkGAkgAygLMhgubG9uZ2hhdWwudjEuVW5ldmFsdWF0ZWQiKwoLVW5ldmFsdWF0ZWQSDwoHcG9pbnRlchgBIAEoCRILCgN3aHkYAiABKAkiRAoaV29ya2Zsb3dTZXJ2aWNlRGlmZlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRmcm9tGAIgASgFEgoKAnRvGAMgASgFIswCChtXb3JrZmxvd1NlcnZpY2VEaWZmUmVzcG9uc2USDAoEZnJvbRgBIAEoBRIKCgJ0bxgCIAEoBRIMCgRzYW1lGAMgASgIEiYKBW5vZGVzGAQgAygLMhcubG9uZ2hhdWwudjEuTm9kZUNoYW5nZRImCgVlZGdlcxgFIAMoCzIXLmxvbmdoYXVsLnYxLkVkZ2VDaGFuZ2USJwoFaW5wdXQYBiADKAsyGC5sb25naGF1bC52MS5WYWx1ZUNoYW5nZRIoCgZvdXRwdXQYByADKAsyGC5sb25naGF1bC52MS5WYWx1ZUNoYW5nZRIoCgZsaW1pdHMYCCADKAsyGC5sb25naGF1bC52MS5WYWx1ZUNoYW5nZRInCgVhYm91dBgJIAMoCzIYLmxvbmdoYXVsLnYxLlZhbHVlQ2hhbmdlEg8KB29taXR0ZWQYCiABKAUifAoKTm9kZUNoYW5nZRIMCgRub2RlGAEgASgJEicKBmNoYW5nZRgCIAEoDjIXLmxvbmdoYXVsLnYxLkNoYW5nZUtpbmQSDAoEa2luZBgDIAEoCRIpCgdjaGFuZ2VzGAQgAygLMhgubG9uZ2hhdWwudjEuVmFsdWVDaGFuZ2UiWwoKRWRnZUNoYW5nZRInCgZjaGFuZ2UYASABKA4yFy5sb25naGF1bC52MS5DaGFuZ2VLaW5kEgwKBGZyb20YAiABKAkSCgoCdG8YAyABKAkSCgoCb24YBCABKAkiegoLVmFsdWVDaGFuZ2USDwoHcG9pbnRlchgBIAEoCRImCgZiZWZvcmUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJQoFYWZ0ZXIYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSCwoDY3V0GAQgASgIIjAKIFdvcmtmbG93U2VydmljZUltcG9ydERpZnlSZXF1ZXN0EgwKBHRleHQYASABKAkitgEKIVdvcmtmbG93U2VydmljZUltcG9ydERpZnlSZXNwb25zZRIrCgpkZWZpbml0aW9uGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBInCgZyZXBvcnQYAiABKAsyFy5sb25naGF1bC52MS5EaWZ5UmVwb3J0Eg0KBXZhbGlkGAMgASgIEiwKBmVycm9ycxgEIAMoCzIcLmxvbmdoYXVsLnYxLkRlZmluaXRpb25GYXVsdCLKAQoKRGlmeVJlcG9ydBILCgNhcHAYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghjb21wbGV0ZRgDIAEoCBIqCgVub2RlcxgEIAMoCzIbLmxvbmdoYXVsLnYxLkRpZnlOb2RlUmVwb3J0EigKB2NoYW5nZWQYBSADKAsyFy5sb25naGF1bC52MS5EaWZ5UmVtYXJrEiUKBGxvc3QYBiADKAsyFy5sb25naGF1bC52MS5EaWZ5UmVtYXJrEg8KB3NlY3JldHMYByADKAkirgEKDkRpZnlOb2RlUmVwb3J0Eg8KB2RpZnlfaWQYASABKAkSDQoFdGl0bGUYAiABKAkSDAoEdHlwZRgDIAEoCRIMCgRub2RlGAQgASgJEg8KB2NhcnJpZWQYBSADKAkSKAoHY2hhbmdlZBgGIAMoCzIXLmxvbmdoYXVsLnYxLkRpZnlSZW1hcmsSJQoEbG9zdBgHIAMoCzIXLmxvbmdoYXVsLnYxLkRpZnlSZW1hcmsiOAoKRGlmeVJlbWFyaxIMCgR3aGF0GAEgASgJEg4KBnJlYXNvbhgCIAEoCRIMCgRtZW5kGAMgASgJIiwKHFdvcmtmbG93U2VydmljZUVuYWJsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJICh1Xb3JrZmxvd1NlcnZpY2VFbmFibGVSZXNwb25zZRInCgh3b3JrZmxvdxgBIAEoCzIVLmxvbmdoYXVsLnYxLldvcmtmbG93Ii0KHVdvcmtmbG93U2VydmljZURpc2FibGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSQoeV29ya2Zsb3dTZXJ2aWNlRGlzYWJsZVJlc3BvbnNlEicKCHdvcmtmbG93GAEgASgLMhUubG9uZ2hhdWwudjEuV29ya2Zsb3ciLAocV29ya2Zsb3dTZXJ2aWNlRGVsZXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIh8KHVdvcmtmbG93U2VydmljZURlbGV0ZVJlc3BvbnNlKqMBCgtEcnlSdW5TdGF0ZRIdChlEUllfUlVOX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXRFJZX1JVTl9TVEFURV9XT1VMRF9SVU4QARIcChhEUllfUlVOX1NUQVRFX1dPVUxEX0ZBSUwQAhIZChVEUllfUlVOX1NUQVRFX1NLSVBQRUQQAxIfChtEUllfUlVOX1NUQVRFX05PVF9FVkFMVUFURUQQBCqEAQoMRHJ5UnVuT3V0cHV0Eh4KGkRSWV9SVU5fT1VUUFVUX1VOU1BFQ0lGSUVEEAASGwoXRFJZX1JVTl9PVVRQVVRfUkVDT1JERUQQARIbChdEUllfUlVOX09VVFBVVF9DT01QVVRFRBACEhoKFkRSWV9SVU5fT1VUUFVUX1VOS05PV04QAypyCgpDaGFuZ2VLaW5kEhsKF0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASFQoRQ0hBTkdFX0tJTkRfQURERUQQARIXChNDSEFOR0VfS0lORF9SRU1PVkVEEAISFwoTQ0hBTkdFX0tJTkRfQ0hBTkdFRBADMoIMCg9Xb3JrZmxvd1NlcnZpY2USmAEKA1B1dBImLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZVB1dFJlcXVlc3QaJy5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VQdXRSZXNwb25zZSJAqrsYFBIIcmV2aXNpb24qCHdvcmtmbG93gtPkkwIiOgpkZWZpbml0aW9uGhQvdjEvd29ya2Zsb3dzL3tuYW1lfRK5AQoDR2V0EiYubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlR2V0UmVxdWVzdBonLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZUdldFJlc3BvbnNlImGquxgUEghyZXZpc2lvbioId29ya2Zsb3eC0+STAkNaKxIpL3YxL3dvcmtmbG93cy97bmFtZX0vcmV2aXNpb25zL3tyZXZpc2lvbn0SFC92MS93b3JrZmxvd3Mve25hbWV9EnAKBExpc3QSJy5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VMaXN0UmVxdWVzdBooLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZUxpc3RSZXNwb25zZSIVgtPkkwIPEg0vdjEvd29ya2Zsb3dzEpwBCg1MaXN0UmV2aXNpb25zEjAubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlTGlzdFJldmlzaW9uc1JlcXVlc3QaMS5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VMaXN0UmV2aXNpb25zUmVzcG9uc2UiJoLT5JMCIBIeL3YxL3dvcmtmbG93cy97bmFtZX0vcmV2aXNpb25zEqwBCghWYWxpZGF0ZRIrLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZVZhbGlkYXRlUmVxdWVzdBosLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZVZhbGlkYXRlUmVzcG9uc2UiRYLT5JMCPzoKZGVmaW5pdGlvbloZOgEqIhQvdjEvd29ya2Zsb3dzOmRyeVJ1biIWL3YxL3dvcmtmbG93czp2YWxpZGF0ZRKGAQoERGlmZhInLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZURpZmZSZXF1ZXN0GigubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlRGlmZlJlc3BvbnNlIiuC0+STAiUSIy92MS93b3JrZmxvd3Mve25hbWV9L3JldmlzaW9uczpkaWZmEpMBCgpJbXBvcnREaWZ5Ei0ubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlSW1wb3J0RGlmeVJlcXVlc3QaLi5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VJbXBvcnREaWZ5UmVzcG9uc2UiJoLT5JMCIDoEdGV4dCIYL3YxL3dvcmtmbG93czppbXBvcnREaWZ5EpUBCgZFbmFibGUSKS5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VFbmFibGVSZXF1ZXN0GioubG9uZ2hhdWwudjEuV29ya2Zsb3dTZXJ2aWNlRW5hYmxlUmVzcG9uc2UiNKq7GAoqCHdvcmtmbG93gtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTplbmFibGUSmQEKB0Rpc2FibGUSKi5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VEaXNhYmxlUmVxdWVzdBorLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZURpc2FibGVSZXNwb25zZSI1qrsYCioId29ya2Zsb3eC0+STAiE6ASoiHC92MS93b3JrZmxvd3Mve25hbWV9OmRpc2FibGUShAEKBkRlbGV0ZRIpLmxvbmdoYXVsLnYxLldvcmtmbG93U2VydmljZURlbGV0ZVJlcXVlc3QaKi5sb25naGF1bC52MS5Xb3JrZmxvd1NlcnZpY2VEZWxldGVSZXNwb25zZSIjqrsYAwjMAYLT5JMCFioUL3YxL3dvcmtmbG93cy97bmFtZX1iBnByb3RvMw", [file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp, file_longhaul_v1_options]);
 
 /**
  * One workflow, or one revision of it.
@@ -399,6 +399,20 @@ export type WorkflowServiceValidateRequest = Message<"longhaul.v1.WorkflowServic
    * @generated from field: google.protobuf.Struct definition = 1;
    */
   definition?: JsonObject | undefined;
+
+  /**
+   * A task's input as a sample; without it nothing is run. In a query it is JSON text.
+   *
+   * @generated from field: google.protobuf.Value input = 2;
+   */
+  input?: Value | undefined;
+
+  /**
+   * Outputs of nodes by path, to be taken as they are; needed for nodes that touch the outside or wait. In a query they are JSON text.
+   *
+   * @generated from field: map<string, google.protobuf.Value> recorded = 3;
+   */
+  recorded: { [key: string]: Value };
 };
 
 /**
@@ -427,6 +441,13 @@ export type WorkflowServiceValidateResponse = Message<"longhaul.v1.WorkflowServi
    * @generated from field: repeated longhaul.v1.DefinitionFault errors = 2;
    */
   errors: DefinitionFault[];
+
+  /**
+   * What a task with the sample would do; set where `input` was given and the definition has no faults.
+   *
+   * @generated from field: longhaul.v1.DryRun dry_run = 3;
+   */
+  dryRun?: DryRun | undefined;
 };
 
 /**
@@ -435,6 +456,727 @@ export type WorkflowServiceValidateResponse = Message<"longhaul.v1.WorkflowServi
  */
 export const WorkflowServiceValidateResponseSchema: GenMessage<WorkflowServiceValidateResponse> = /*@__PURE__*/
   messageDesc(file_longhaul_v1_workflow_service, 12);
+
+/**
+ * What a task with a sample as its input would do. Nodes that touch the outside, wait or start other tasks are taken as succeeded.
+ *
+ * @generated from message longhaul.v1.DryRun
+ */
+export type DryRun = Message<"longhaul.v1.DryRun"> & {
+  /**
+   * In the order in which they would run; empty where the sample does not fit.
+   *
+   * @generated from field: repeated longhaul.v1.DryRunNode nodes = 1;
+   */
+  nodes: DryRunNode[];
+
+  /**
+   * The task's output, with null in place of what is not known; absent where the task would fail.
+   *
+   * @generated from field: google.protobuf.Value output = 2;
+   */
+  output?: Value | undefined;
+
+  /**
+   * Parts of the output that are not known.
+   *
+   * @generated from field: repeated longhaul.v1.Unevaluated unknown_output = 3;
+   */
+  unknownOutput: Unevaluated[];
+
+  /**
+   * What is wrong with the sample, and with the definition's `output`; at most 100.
+   *
+   * @generated from field: repeated longhaul.v1.DefinitionFault errors = 4;
+   */
+  errors: DefinitionFault[];
+
+  /**
+   * Path of the node whose failure would be the task's; empty where there is none.
+   *
+   * @generated from field: string fails_at = 5;
+   */
+  failsAt: string;
+
+  /**
+   * True when every expression was evaluated, and none failed.
+   *
+   * @generated from field: bool complete = 6;
+   */
+  complete: boolean;
+
+  /**
+   * How many nodes are not listed, because there are more than 2,000.
+   *
+   * @generated from field: int32 omitted = 7;
+   */
+  omitted: number;
+};
+
+/**
+ * Describes the message longhaul.v1.DryRun.
+ * Use `create(DryRunSchema)` to create a new message.
+ */
+export const DryRunSchema: GenMessage<DryRun> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 13);
+
+/**
+ * What a node would do.
+ *
+ * @generated from message longhaul.v1.DryRunNode
+ */
+export type DryRunNode = Message<"longhaul.v1.DryRunNode"> & {
+  /**
+   * Address of the node; `each[3].summary` inside of a foreach.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Its kind.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * Whether it would run.
+   *
+   * @generated from field: longhaul.v1.DryRunState state = 3;
+   */
+  state: DryRunState;
+
+  /**
+   * Why it is skipped, fails or is not evaluated, in a sentence; empty where it would run.
+   *
+   * @generated from field: string why = 4;
+   */
+  why: string;
+
+  /**
+   * Its `with`, evaluated, with null in place of what is not known; absent where it has more than 64 KiB, or was not looked at.
+   *
+   * @generated from field: google.protobuf.Value with = 5;
+   */
+  with?: Value | undefined;
+
+  /**
+   * Its output, where that was computed and has at most 64 KiB, with null in place of what is not known.
+   *
+   * @generated from field: google.protobuf.Value output = 6;
+   */
+  output?: Value | undefined;
+
+  /**
+   * Where its output comes from.
+   *
+   * @generated from field: longhaul.v1.DryRunOutput output_from = 7;
+   */
+  outputFrom: DryRunOutput;
+
+  /**
+   * What is wrong with its expressions and values.
+   *
+   * @generated from field: repeated longhaul.v1.DefinitionFault errors = 8;
+   */
+  errors: DefinitionFault[];
+
+  /**
+   * Expressions of it that were not evaluated.
+   *
+   * @generated from field: repeated longhaul.v1.Unevaluated not_evaluated = 9;
+   */
+  notEvaluated: Unevaluated[];
+};
+
+/**
+ * Describes the message longhaul.v1.DryRunNode.
+ * Use `create(DryRunNodeSchema)` to create a new message.
+ */
+export const DryRunNodeSchema: GenMessage<DryRunNode> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 14);
+
+/**
+ * An expression that was not evaluated.
+ *
+ * @generated from message longhaul.v1.Unevaluated
+ */
+export type Unevaluated = Message<"longhaul.v1.Unevaluated"> & {
+  /**
+   * JSON pointer into the definition.
+   *
+   * @generated from field: string pointer = 1;
+   */
+  pointer: string;
+
+  /**
+   * Why not, in a sentence.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message longhaul.v1.Unevaluated.
+ * Use `create(UnevaluatedSchema)` to create a new message.
+ */
+export const UnevaluatedSchema: GenMessage<Unevaluated> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 15);
+
+/**
+ * Which revisions to compare.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceDiffRequest
+ */
+export type WorkflowServiceDiffRequest = Message<"longhaul.v1.WorkflowServiceDiffRequest"> & {
+  /**
+   * Name of the workflow.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The earlier revision; 0 means the one before `to`.
+   *
+   * @generated from field: int32 from = 2;
+   */
+  from: number;
+
+  /**
+   * The later revision; 0 means the latest.
+   *
+   * @generated from field: int32 to = 3;
+   */
+  to: number;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceDiffRequest.
+ * Use `create(WorkflowServiceDiffRequestSchema)` to create a new message.
+ */
+export const WorkflowServiceDiffRequestSchema: GenMessage<WorkflowServiceDiffRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 16);
+
+/**
+ * What changed.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceDiffResponse
+ */
+export type WorkflowServiceDiffResponse = Message<"longhaul.v1.WorkflowServiceDiffResponse"> & {
+  /**
+   * The revision that was taken as the earlier one.
+   *
+   * @generated from field: int32 from = 1;
+   */
+  from: number;
+
+  /**
+   * The revision that was taken as the later one.
+   *
+   * @generated from field: int32 to = 2;
+   */
+  to: number;
+
+  /**
+   * True when both mean the same: the order of nodes, of needs and of keys does not matter.
+   *
+   * @generated from field: bool same = 3;
+   */
+  same: boolean;
+
+  /**
+   * In the order of the later revision, then what was removed.
+   *
+   * @generated from field: repeated longhaul.v1.NodeChange nodes = 4;
+   */
+  nodes: NodeChange[];
+
+  /**
+   * Edges that came or went.
+   *
+   * @generated from field: repeated longhaul.v1.EdgeChange edges = 5;
+   */
+  edges: EdgeChange[];
+
+  /**
+   * Changes of the input's schema.
+   *
+   * @generated from field: repeated longhaul.v1.ValueChange input = 6;
+   */
+  input: ValueChange[];
+
+  /**
+   * Changes of the output.
+   *
+   * @generated from field: repeated longhaul.v1.ValueChange output = 7;
+   */
+  output: ValueChange[];
+
+  /**
+   * Changes of the limits.
+   *
+   * @generated from field: repeated longhaul.v1.ValueChange limits = 8;
+   */
+  limits: ValueChange[];
+
+  /**
+   * Changes of everything else at the top, such as `/description`.
+   *
+   * @generated from field: repeated longhaul.v1.ValueChange about = 9;
+   */
+  about: ValueChange[];
+
+  /**
+   * How many changes are not listed, because there are more than 1,000.
+   *
+   * @generated from field: int32 omitted = 10;
+   */
+  omitted: number;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceDiffResponse.
+ * Use `create(WorkflowServiceDiffResponseSchema)` to create a new message.
+ */
+export const WorkflowServiceDiffResponseSchema: GenMessage<WorkflowServiceDiffResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 17);
+
+/**
+ * What became of a node.
+ *
+ * @generated from message longhaul.v1.NodeChange
+ */
+export type NodeChange = Message<"longhaul.v1.NodeChange"> & {
+  /**
+   * Its path in the definition; a node inside of another one is `outer.inner`.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * How it changed.
+   *
+   * @generated from field: longhaul.v1.ChangeKind change = 2;
+   */
+  change: ChangeKind;
+
+  /**
+   * Its kind, the later one where both revisions have the node.
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+
+  /**
+   * For a changed node: where it differs. Its needs are told as edges, nodes inside it as nodes.
+   *
+   * @generated from field: repeated longhaul.v1.ValueChange changes = 4;
+   */
+  changes: ValueChange[];
+};
+
+/**
+ * Describes the message longhaul.v1.NodeChange.
+ * Use `create(NodeChangeSchema)` to create a new message.
+ */
+export const NodeChangeSchema: GenMessage<NodeChange> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 18);
+
+/**
+ * An edge that came or went; one whose outcome changed went and came.
+ *
+ * @generated from message longhaul.v1.EdgeChange
+ */
+export type EdgeChange = Message<"longhaul.v1.EdgeChange"> & {
+  /**
+   * Added or removed.
+   *
+   * @generated from field: longhaul.v1.ChangeKind change = 1;
+   */
+  change: ChangeKind;
+
+  /**
+   * Path of the node before.
+   *
+   * @generated from field: string from = 2;
+   */
+  from: string;
+
+  /**
+   * Path of the node that needs it.
+   *
+   * @generated from field: string to = 3;
+   */
+  to: string;
+
+  /**
+   * The outcome that leads on: `succeeded` or `failed`.
+   *
+   * @generated from field: string on = 4;
+   */
+  on: string;
+};
+
+/**
+ * Describes the message longhaul.v1.EdgeChange.
+ * Use `create(EdgeChangeSchema)` to create a new message.
+ */
+export const EdgeChangeSchema: GenMessage<EdgeChange> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 19);
+
+/**
+ * One place where two values differ.
+ *
+ * @generated from message longhaul.v1.ValueChange
+ */
+export type ValueChange = Message<"longhaul.v1.ValueChange"> & {
+  /**
+   * JSON pointer, from the part that is compared: the node, the input's schema, the output, the limits.
+   *
+   * @generated from field: string pointer = 1;
+   */
+  pointer: string;
+
+  /**
+   * The earlier value; absent where there was none.
+   *
+   * @generated from field: google.protobuf.Value before = 2;
+   */
+  before?: Value | undefined;
+
+  /**
+   * The later value; absent where there is none.
+   *
+   * @generated from field: google.protobuf.Value after = 3;
+   */
+  after?: Value | undefined;
+
+  /**
+   * True where a value has more than 2,048 characters of JSON and is shown shortened: a text with its beginning, anything else as null.
+   *
+   * @generated from field: bool cut = 4;
+   */
+  cut: boolean;
+};
+
+/**
+ * Describes the message longhaul.v1.ValueChange.
+ * Use `create(ValueChangeSchema)` to create a new message.
+ */
+export const ValueChangeSchema: GenMessage<ValueChange> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 20);
+
+/**
+ * An app of Dify.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceImportDifyRequest
+ */
+export type WorkflowServiceImportDifyRequest = Message<"longhaul.v1.WorkflowServiceImportDifyRequest"> & {
+  /**
+   * The exported file: at most 256 KiB of YAML, or 1 MiB of JSON.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceImportDifyRequest.
+ * Use `create(WorkflowServiceImportDifyRequestSchema)` to create a new message.
+ */
+export const WorkflowServiceImportDifyRequestSchema: GenMessage<WorkflowServiceImportDifyRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 21);
+
+/**
+ * The app as a workflow.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceImportDifyResponse
+ */
+export type WorkflowServiceImportDifyResponse = Message<"longhaul.v1.WorkflowServiceImportDifyResponse"> & {
+  /**
+   * The definition; put it to store it.
+   *
+   * @generated from field: google.protobuf.Struct definition = 1;
+   */
+  definition?: JsonObject | undefined;
+
+  /**
+   * What became of every part of the app.
+   *
+   * @generated from field: longhaul.v1.DifyReport report = 2;
+   */
+  report?: DifyReport | undefined;
+
+  /**
+   * True when the definition has no faults, so that it can be put.
+   *
+   * @generated from field: bool valid = 3;
+   */
+  valid: boolean;
+
+  /**
+   * Every fault of the definition, at most 100.
+   *
+   * @generated from field: repeated longhaul.v1.DefinitionFault errors = 4;
+   */
+  errors: DefinitionFault[];
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceImportDifyResponse.
+ * Use `create(WorkflowServiceImportDifyResponseSchema)` to create a new message.
+ */
+export const WorkflowServiceImportDifyResponseSchema: GenMessage<WorkflowServiceImportDifyResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 22);
+
+/**
+ * What became of an app of Dify.
+ *
+ * @generated from message longhaul.v1.DifyReport
+ */
+export type DifyReport = Message<"longhaul.v1.DifyReport"> & {
+  /**
+   * The app's name.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Version of the DSL, as the file gives it.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * True when nothing was lost but notes.
+   *
+   * @generated from field: bool complete = 3;
+   */
+  complete: boolean;
+
+  /**
+   * In the order of the file.
+   *
+   * @generated from field: repeated longhaul.v1.DifyNodeReport nodes = 4;
+   */
+  nodes: DifyNodeReport[];
+
+  /**
+   * What works differently and concerns no single node.
+   *
+   * @generated from field: repeated longhaul.v1.DifyRemark changed = 5;
+   */
+  changed: DifyRemark[];
+
+  /**
+   * What is lost and concerns no single node.
+   *
+   * @generated from field: repeated longhaul.v1.DifyRemark lost = 6;
+   */
+  lost: DifyRemark[];
+
+  /**
+   * Names of the secrets to set before the workflow can run.
+   *
+   * @generated from field: repeated string secrets = 7;
+   */
+  secrets: string[];
+};
+
+/**
+ * Describes the message longhaul.v1.DifyReport.
+ * Use `create(DifyReportSchema)` to create a new message.
+ */
+export const DifyReportSchema: GenMessage<DifyReport> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 23);
+
+/**
+ * What became of one node.
+ *
+ * @generated from message longhaul.v1.DifyNodeReport
+ */
+export type DifyNodeReport = Message<"longhaul.v1.DifyNodeReport"> & {
+  /**
+   * Its id in Dify.
+   *
+   * @generated from field: string dify_id = 1;
+   */
+  difyId: string;
+
+  /**
+   * Its title in Dify.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * Its type in Dify.
+   *
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * Its path in the definition; empty where it became no node.
+   *
+   * @generated from field: string node = 4;
+   */
+  node: string;
+
+  /**
+   * Parts that mean the same as before.
+   *
+   * @generated from field: repeated string carried = 5;
+   */
+  carried: string[];
+
+  /**
+   * Parts that were carried over but work differently.
+   *
+   * @generated from field: repeated longhaul.v1.DifyRemark changed = 6;
+   */
+  changed: DifyRemark[];
+
+  /**
+   * Parts that are not in the definition, or only as a placeholder that fails.
+   *
+   * @generated from field: repeated longhaul.v1.DifyRemark lost = 7;
+   */
+  lost: DifyRemark[];
+};
+
+/**
+ * Describes the message longhaul.v1.DifyNodeReport.
+ * Use `create(DifyNodeReportSchema)` to create a new message.
+ */
+export const DifyNodeReportSchema: GenMessage<DifyNodeReport> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 24);
+
+/**
+ * Something that is not as it was in Dify.
+ *
+ * @generated from message longhaul.v1.DifyRemark
+ */
+export type DifyRemark = Message<"longhaul.v1.DifyRemark"> & {
+  /**
+   * The part that it is about.
+   *
+   * @generated from field: string what = 1;
+   */
+  what: string;
+
+  /**
+   * Why it is so, in a sentence.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * What to do, in a sentence.
+   *
+   * @generated from field: string mend = 3;
+   */
+  mend: string;
+};
+
+/**
+ * Describes the message longhaul.v1.DifyRemark.
+ * Use `create(DifyRemarkSchema)` to create a new message.
+ */
+export const DifyRemarkSchema: GenMessage<DifyRemark> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 25);
+
+/**
+ * Which workflow.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceEnableRequest
+ */
+export type WorkflowServiceEnableRequest = Message<"longhaul.v1.WorkflowServiceEnableRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceEnableRequest.
+ * Use `create(WorkflowServiceEnableRequestSchema)` to create a new message.
+ */
+export const WorkflowServiceEnableRequestSchema: GenMessage<WorkflowServiceEnableRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 26);
+
+/**
+ * The workflow, enabled.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceEnableResponse
+ */
+export type WorkflowServiceEnableResponse = Message<"longhaul.v1.WorkflowServiceEnableResponse"> & {
+  /**
+   * Without its definition.
+   *
+   * @generated from field: longhaul.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceEnableResponse.
+ * Use `create(WorkflowServiceEnableResponseSchema)` to create a new message.
+ */
+export const WorkflowServiceEnableResponseSchema: GenMessage<WorkflowServiceEnableResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 27);
+
+/**
+ * Which workflow.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceDisableRequest
+ */
+export type WorkflowServiceDisableRequest = Message<"longhaul.v1.WorkflowServiceDisableRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceDisableRequest.
+ * Use `create(WorkflowServiceDisableRequestSchema)` to create a new message.
+ */
+export const WorkflowServiceDisableRequestSchema: GenMessage<WorkflowServiceDisableRequest> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 28);
+
+/**
+ * The workflow, disabled.
+ *
+ * @generated from message longhaul.v1.WorkflowServiceDisableResponse
+ */
+export type WorkflowServiceDisableResponse = Message<"longhaul.v1.WorkflowServiceDisableResponse"> & {
+  /**
+   * Without its definition.
+   *
+   * @generated from field: longhaul.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message longhaul.v1.WorkflowServiceDisableResponse.
+ * Use `create(WorkflowServiceDisableResponseSchema)` to create a new message.
+ */
+export const WorkflowServiceDisableResponseSchema: GenMessage<WorkflowServiceDisableResponse> = /*@__PURE__*/
+  messageDesc(file_longhaul_v1_workflow_service, 29);
 
 /**
  * Which workflow to take out.
@@ -455,7 +1197,7 @@ export type WorkflowServiceDeleteRequest = Message<"longhaul.v1.WorkflowServiceD
  * Use `create(WorkflowServiceDeleteRequestSchema)` to create a new message.
  */
 export const WorkflowServiceDeleteRequestSchema: GenMessage<WorkflowServiceDeleteRequest> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_workflow_service, 13);
+  messageDesc(file_longhaul_v1_workflow_service, 30);
 
 /**
  * Nothing to say.
@@ -470,7 +1212,158 @@ export type WorkflowServiceDeleteResponse = Message<"longhaul.v1.WorkflowService
  * Use `create(WorkflowServiceDeleteResponseSchema)` to create a new message.
  */
 export const WorkflowServiceDeleteResponseSchema: GenMessage<WorkflowServiceDeleteResponse> = /*@__PURE__*/
-  messageDesc(file_longhaul_v1_workflow_service, 14);
+  messageDesc(file_longhaul_v1_workflow_service, 31);
+
+/**
+ * Whether a node would run.
+ *
+ * @generated from enum longhaul.v1.DryRunState
+ */
+export const DryRunState = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: DRY_RUN_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It would run, and its expressions could be evaluated as far as their values are known.
+   *
+   * @generated from enum value: DRY_RUN_STATE_WOULD_RUN = 1;
+   */
+  WOULD_RUN: 1,
+
+  /**
+   * An expression of it fails, or its kind refuses the values.
+   *
+   * @generated from enum value: DRY_RUN_STATE_WOULD_FAIL = 2;
+   */
+  WOULD_FAIL: 2,
+
+  /**
+   * Nothing leads to it, or its `when` is false.
+   *
+   * @generated from enum value: DRY_RUN_STATE_SKIPPED = 3;
+   */
+  SKIPPED: 3,
+
+  /**
+   * Whether it would run is not known.
+   *
+   * @generated from enum value: DRY_RUN_STATE_NOT_EVALUATED = 4;
+   */
+  NOT_EVALUATED: 4,
+} as const;
+
+/**
+ * Whether a node would run.
+ *
+ * @generated from enum longhaul.v1.DryRunState
+ */
+export type DryRunState = (typeof DryRunState)[keyof typeof DryRunState] | UnknownEnum;
+
+/**
+ * Describes the enum longhaul.v1.DryRunState.
+ */
+export const DryRunStateSchema: GenEnum<DryRunState> = /*@__PURE__*/
+  enumDesc(file_longhaul_v1_workflow_service, 0);
+
+/**
+ * Where a node's output comes from in a dry run.
+ *
+ * @generated from enum longhaul.v1.DryRunOutput
+ */
+export const DryRunOutput = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: DRY_RUN_OUTPUT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * From the sample.
+   *
+   * @generated from enum value: DRY_RUN_OUTPUT_RECORDED = 1;
+   */
+  RECORDED: 1,
+
+  /**
+   * The node was run.
+   *
+   * @generated from enum value: DRY_RUN_OUTPUT_COMPUTED = 2;
+   */
+  COMPUTED: 2,
+
+  /**
+   * Nowhere.
+   *
+   * @generated from enum value: DRY_RUN_OUTPUT_UNKNOWN = 3;
+   */
+  UNKNOWN: 3,
+} as const;
+
+/**
+ * Where a node's output comes from in a dry run.
+ *
+ * @generated from enum longhaul.v1.DryRunOutput
+ */
+export type DryRunOutput = (typeof DryRunOutput)[keyof typeof DryRunOutput] | UnknownEnum;
+
+/**
+ * Describes the enum longhaul.v1.DryRunOutput.
+ */
+export const DryRunOutputSchema: GenEnum<DryRunOutput> = /*@__PURE__*/
+  enumDesc(file_longhaul_v1_workflow_service, 1);
+
+/**
+ * How something changed.
+ *
+ * @generated from enum longhaul.v1.ChangeKind
+ */
+export const ChangeKind = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: CHANGE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is new.
+   *
+   * @generated from enum value: CHANGE_KIND_ADDED = 1;
+   */
+  ADDED: 1,
+
+  /**
+   * It is gone.
+   *
+   * @generated from enum value: CHANGE_KIND_REMOVED = 2;
+   */
+  REMOVED: 2,
+
+  /**
+   * It is different.
+   *
+   * @generated from enum value: CHANGE_KIND_CHANGED = 3;
+   */
+  CHANGED: 3,
+} as const;
+
+/**
+ * How something changed.
+ *
+ * @generated from enum longhaul.v1.ChangeKind
+ */
+export type ChangeKind = (typeof ChangeKind)[keyof typeof ChangeKind] | UnknownEnum;
+
+/**
+ * Describes the enum longhaul.v1.ChangeKind.
+ */
+export const ChangeKindSchema: GenEnum<ChangeKind> = /*@__PURE__*/
+  enumDesc(file_longhaul_v1_workflow_service, 2);
 
 /**
  * Keep workflow definitions. Every change of a definition makes an immutable revision.
@@ -520,7 +1413,8 @@ export const WorkflowService: GenService<{
     output: typeof WorkflowServiceListRevisionsResponseSchema;
   },
   /**
-   * Says what is wrong with a definition and stores nothing. Over HTTP the body is the definition itself.
+   * Says what is wrong with a definition and stores nothing. With `input` it also runs the graph on that sample, without any effect. Over HTTP the
+   * body is the definition itself, and a sample travels in the query; `:dryRun` takes everything in the body.
    *
    * @generated from rpc longhaul.v1.WorkflowService.Validate
    */
@@ -528,6 +1422,48 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof WorkflowServiceValidateRequestSchema;
     output: typeof WorkflowServiceValidateResponseSchema;
+  },
+  /**
+   * Says what changed between two revisions of a workflow. Errors: NOT_FOUND `workflow_not_found`, INVALID_ARGUMENT.
+   *
+   * @generated from rpc longhaul.v1.WorkflowService.Diff
+   */
+  diff: {
+    methodKind: "unary";
+    input: typeof WorkflowServiceDiffRequestSchema;
+    output: typeof WorkflowServiceDiffResponseSchema;
+  },
+  /**
+   * Turns an app exported from Dify (DSL, `kind: app`, mode `workflow`) into a definition, and says what could not be carried over. Stores nothing. Over
+   * HTTP the body is the text of the file, as application/yaml, or as a JSON string. Errors: INVALID_ARGUMENT where it is no such app.
+   *
+   * @generated from rpc longhaul.v1.WorkflowService.ImportDify
+   */
+  importDify: {
+    methodKind: "unary";
+    input: typeof WorkflowServiceImportDifyRequestSchema;
+    output: typeof WorkflowServiceImportDifyResponseSchema;
+  },
+  /**
+   * Lets a workflow take new tasks again. Errors: NOT_FOUND `workflow_not_found`.
+   *
+   * @generated from rpc longhaul.v1.WorkflowService.Enable
+   */
+  enable: {
+    methodKind: "unary";
+    input: typeof WorkflowServiceEnableRequestSchema;
+    output: typeof WorkflowServiceEnableResponseSchema;
+  },
+  /**
+   * Lets a workflow take no new tasks: submits, schedules and `workflow` nodes are refused with `conflict`. Tasks that exist go on, and can be retried.
+   * Errors: NOT_FOUND `workflow_not_found`.
+   *
+   * @generated from rpc longhaul.v1.WorkflowService.Disable
+   */
+  disable: {
+    methodKind: "unary";
+    input: typeof WorkflowServiceDisableRequestSchema;
+    output: typeof WorkflowServiceDisableResponseSchema;
   },
   /**
    * Takes a workflow out of the list; tasks that run keep their revision. Errors: NOT_FOUND `workflow_not_found`.
