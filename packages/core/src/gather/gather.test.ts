@@ -62,20 +62,65 @@ test("what arrives while a call is under way goes out with the next", async () =
   const loop = handLoop();
   const { call, calls, at } = handCall();
   const one = gatherCalls(call, { defer: loop.defer });
-  const first = one(1);
+  const first = [1, 2, 3, 4].map(one);
   await loop.turn();
-  const more = [2, 3].map(one);
+  const more = [5, 6].map(one);
   await loop.turn();
-  const last = one(4);
+  const last = one(7);
   await loop.turn();
   expect(calls).toHaveLength(1);
   at(0).answer();
-  expect(await first).toBe("r1");
+  expect(await first[0]).toBe("r1");
   await loop.turn();
-  expect(calls.map((c) => c.items)).toEqual([[1], [2, 3, 4]]);
+  expect(calls.map((c) => c.items)).toEqual([
+    [1, 2, 3, 4],
+    [5, 6, 7],
+  ]);
   at(1).answer();
-  expect(await Promise.all([...more, last])).toEqual(["r2", "r3", "r4"]);
+  expect(await Promise.all([...more, last])).toEqual(["r5", "r6", "r7"]);
   expect(loop.later.size).toBe(0);
+});
+
+test("where calls are small nobody waits for company; after a crowd it takes some calls until it is so again", async () => {
+  const loop = handLoop();
+  const { call, calls, at } = handCall();
+  const one = gatherCalls(call, { defer: loop.defer, maxUnderWay: 2 });
+  /** Whether a single item goes out beside the call before it, without waiting. Answers both. */
+  const goesAtOnce = async (): Promise<boolean> => {
+    const before = calls.length;
+    void one(1);
+    await loop.turn();
+    void one(2);
+    await loop.turn();
+    const wasQuick = calls.length === before + 2;
+    await loop.runOut();
+    at(before).answer();
+    at(before + 1).answer();
+    await loop.turn();
+    return wasQuick;
+  };
+  expect(await goesAtOnce()).toBe(true);
+  for (let n = 0; n < 10; n++) void one(n);
+  await loop.turn();
+  at(2).answer();
+  await loop.turn();
+  // Ten, and a quarter less with each call.
+  expect([await goesAtOnce(), await goesAtOnce(), await goesAtOnce()]).toEqual([false, false, false]);
+  expect([await goesAtOnce(), await goesAtOnce()]).toEqual([true, true]);
+});
+
+test("an item can count for many", async () => {
+  const loop = handLoop();
+  const { call, calls, at } = handCall();
+  const one = gatherCalls(call, { defer: loop.defer, maxItems: 10, maxUnderWay: 2, countOf: (n) => n });
+  for (const n of [4, 6, 1, 20]) void one(n);
+  await loop.turn();
+  // The third alone is no crowd of ten.
+  expect(calls.map((c) => c.items)).toEqual([[4, 6], [1]]);
+  at(0).answer();
+  await loop.turn();
+  await loop.turn();
+  expect(at(2).items).toEqual([20]);
 });
 
 test("a stuck call holds nobody back for longer than the patience", async () => {
@@ -83,14 +128,15 @@ test("a stuck call holds nobody back for longer than the patience", async () => 
   const { call, calls, at } = handCall();
   const one = gatherCalls(call, { defer: loop.defer });
   void one(1);
+  void one(2);
   await loop.turn();
-  const second = one(2);
+  const second = one(3);
   await loop.turn();
   expect(calls).toHaveLength(1);
   await loop.runOut();
-  expect(calls.map((c) => c.items)).toEqual([[1], [2]]);
+  expect(calls.map((c) => c.items)).toEqual([[1, 2], [3]]);
   at(1).answer();
-  expect(await second).toBe("r2");
+  expect(await second).toBe("r3");
 });
 
 test("another call starts at once when enough items wait, up to the number allowed under way", async () => {

@@ -17,7 +17,12 @@ export interface GatherOptions<I> {
   readonly sizeOf?: (item: I) => number;
   /** The most calls under way; default 4. */
   readonly maxUnderWay?: number;
-  /** While a call is under way, another starts only when this many items wait (or `patienceMs` have passed); default 16. */
+  /** How many an item counts for, in `maxItems` and `minWhileBusy`; default 1. */
+  readonly countOf?: (item: I) => number;
+  /**
+   * While a call is under way, another starts only when this many items wait (or `patienceMs` have passed); default 16. Where the calls
+   * of late had fewer there is no crowd to wait for, and as many suffice.
+   */
   readonly minWhileBusy?: number;
   /** The longest that an item waits for company while a further call could start; default 2. */
   readonly patienceMs?: number;
@@ -33,6 +38,7 @@ export interface GatherOptions<I> {
 interface Waiting<I, O> {
   readonly item: I;
   readonly bytes: number;
+  readonly count: number;
   readonly resolve: (out: O) => void;
   readonly reject: (why: unknown) => void;
 }
@@ -45,6 +51,9 @@ const eventLoop: Defer = {
   },
 };
 
+/** What each call leaves of the memory of a larger one before it: after 50 items it takes a dozen calls of one. */
+const crowdKept = 0.75;
+
 /**
  * Turns a call for many items into one for a single item (a group commit): what arrives while calls are under way goes out together
  * with the next; an idle gatherer sends at the end of the same event-loop turn. Results are taken by position. A rejected call rejects
@@ -54,16 +63,20 @@ export function gatherCalls<I, O>(
   call: (items: I[]) => Promise<readonly O[]>,
   options: GatherOptions<I> = {},
 ): (item: I) => Promise<O> {
-  const { maxItems = 256, maxBytes = 1_048_576, sizeOf, maxUnderWay = 4, minWhileBusy = 16, patienceMs = 2 } = options;
+  const { maxItems = 256, maxBytes = 1_048_576, sizeOf, countOf } = options;
+  const { maxUnderWay = 4, minWhileBusy = 16, patienceMs = 2 } = options;
   const { maxHeldBytes = 67_108_864, maxHeldItems = 16_384, retryAfterMs = 1_000, defer = eventLoop } = options;
 
   let queue: Waiting<I, O>[] = [];
   // Items before `head` are gone; the array is cut only now and then, because shift() on a long array is slow.
   let head = 0;
+  let waitingCount = 0;
   let waitingBytes = 0;
   let heldBytes = 0;
   let heldItems = 0;
   let underWay = 0;
+  /** Of the calls of late the size of the largest, forgotten by and by. */
+  let crowd = 1;
   let turnEnds = false;
   let stopPatience: (() => void) | undefined;
 
@@ -76,8 +89,7 @@ export function gatherCalls<I, O>(
 
   function flush(): void {
     while (underWay < maxUnderWay && head < queue.length) {
-      const waiting = queue.length - head;
-      if (underWay > 0 && waiting < minWhileBusy && waitingBytes < maxBytes) {
+      if (underWay > 0 && waitingCount < Math.min(minWhileBusy, Math.floor(crowd)) && waitingBytes < maxBytes) {
         stopPatience ??= defer.later(patienceMs, impatient);
         return;
       }
@@ -92,10 +104,12 @@ export function gatherCalls<I, O>(
     }
     const group: Waiting<I, O>[] = [];
     let bytes = 0;
-    while (head < queue.length && group.length < maxItems) {
+    let count = 0;
+    while (head < queue.length && count < maxItems) {
       const next = queue[head];
-      if (!next || (group.length > 0 && bytes + next.bytes > maxBytes)) break;
+      if (!next || (group.length > 0 && (bytes + next.bytes > maxBytes || count + next.count > maxItems))) break;
       bytes += next.bytes;
+      count += next.count;
       group.push(next);
       head++;
     }
@@ -106,7 +120,9 @@ export function gatherCalls<I, O>(
       queue = queue.slice(head);
       head = 0;
     }
+    waitingCount -= count;
     waitingBytes -= bytes;
+    crowd = Math.max(count, crowd * crowdKept);
     underWay++;
     void carryOut(group, bytes);
   }
@@ -144,14 +160,16 @@ export function gatherCalls<I, O>(
   return (item) =>
     new Promise<O>((resolve, reject) => {
       const bytes = sizeOf ? sizeOf(item) : 0;
+      const count = countOf ? countOf(item) : 1;
       if (heldItems >= maxHeldItems || (heldItems > 0 && heldBytes + bytes > maxHeldBytes)) {
         reject(new LonghaulError("unavailable", "too much is waiting already, try again later", { retryAfterMs }));
         return;
       }
       heldItems++;
       heldBytes += bytes;
+      waitingCount += count;
       waitingBytes += bytes;
-      queue.push({ item, bytes, resolve, reject });
+      queue.push({ item, bytes, count, resolve, reject });
       endTurn();
     });
 }

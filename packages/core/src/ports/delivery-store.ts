@@ -66,6 +66,8 @@ export interface DeliveryStore extends ExpiredStore {
   insert(deliveries: readonly Delivery[]): Promise<readonly ("inserted" | "exists")[]>;
   get(project: string, id: string): Promise<StoredDelivery | undefined>;
   listByTask(project: string, taskId: TaskId, limit: number, after?: string): Promise<readonly Delivery[]>;
+  /** Ids of the exhausted deliveries of a project, in their order, behind `after` where given. */
+  listExhausted(project: string, limit: number, after?: string): Promise<readonly string[]>;
   /** Compare-and-set, as in TaskStore. */
   replace(changes: readonly { readonly next: Delivery; readonly rev: number }[]): Promise<readonly ("replaced" | "stale")[]>;
   /** Endpoints that have a delivery due at or before `until`, without scanning all their deliveries. */

@@ -33,3 +33,9 @@ export function executorSubject(executor: string): string {
 export function partitionSubject(partition: number): string {
   return `partition.${partition}`;
 }
+/** Subject on which jobs of a partition are named: functions that have a new one, and jobs that nobody waits for any more. */
+export function jobsSubject(partition: number): string {
+  return `jobs.${partition}`;
+}
+/** Subject on which schedulers tell each other which functions a worker has asked for. */
+export const workersSubject = "workers";

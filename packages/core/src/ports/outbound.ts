@@ -5,6 +5,11 @@ export interface Outbound {
    * Rejects with an OutboundError; never with anything else, except the signal's reason when `signal` aborts.
    */
   request(request: OutboundRequest): Promise<OutboundResponse>;
+  /**
+   * Sends one request and answers as soon as the head of the answer is there; its body is read piece by piece, as it comes. Bounded as `request`
+   * is: the time ends with the last byte, and a body beyond the bytes allowed rejects with `response_too_large`. Rejects as `request` does.
+   */
+  stream(request: OutboundStreamRequest): Promise<OutboundStream>;
 }
 
 export interface OutboundRequest {
@@ -27,6 +32,19 @@ export interface OutboundResponse {
   /** Names in lower case; repeated headers joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
+}
+
+export type OutboundStreamRequest = Omit<OutboundRequest, "oversize">;
+
+/** An answer whose body is still to come. Read `body` to its end, or call `close`: until then its connection is in use. */
+export interface OutboundStream {
+  readonly status: number;
+  /** As those of an OutboundResponse. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Can be read once. Rejects as `request` does; leaving the loop early closes the connection. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Reads no more. Harmless when all is read. */
+  close(): void;
 }
 
 /** `forbidden_address` and `invalid_url` will fail again; the others may not. */

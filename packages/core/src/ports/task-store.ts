@@ -1,6 +1,6 @@
 import type { ExpiredStore } from "../retention/expired.ts";
 import type { NodeRun } from "../task/node-run.ts";
-import type { Task, TaskKey, TaskStateName } from "../task/task.ts";
+import type { Task, TaskId, TaskKey, TaskStateName } from "../task/task.ts";
 
 /** A task as stored, with the revision that compare-and-set goes by. */
 export interface Stored {
@@ -37,6 +37,22 @@ export interface TaskQuery {
   readonly limit: number;
 }
 
+/** What finds a node run. */
+export interface NodeRunKey extends TaskKey {
+  readonly path: string;
+}
+
+/** Which node runs of a task to list; both conditions hold together. */
+export interface NodeRunFilter {
+  /** Only those whose path begins with this: `each[` for all that a foreach made, `each[3].` for what one item made. */
+  readonly prefix?: string;
+  /**
+   * Only those on the first level behind the prefix, whose path has neither `[` nor `].` from there on: without a prefix the nodes of
+   * the workflow itself, behind `each[` the items as such, behind `each[3].` the nodes of that item. Ids of nodes may have dots.
+   */
+  readonly top?: true;
+}
+
 /**
  * Keeps tasks and node runs. It compares and sets, and does not know what a lease is.
  * Every promise that resolves without an error means durably stored (MongoDB: w majority, j true; SQLite: fsynced).
@@ -60,12 +76,20 @@ export interface TaskStore extends ExpiredStore {
   nextDue(partitions: readonly number[]): Promise<number | undefined>;
   /** Queued tasks of the backlog, in the order in which they get tickets: priority descending, then createTime, then id. */
   listBacklog(partition: number, limit: number): Promise<readonly Stored[]>;
+  /** Queued tasks that wait for a slot of this limit, in the order of the backlog. */
+  listLimited(project: string, key: string, limit: number): Promise<readonly Stored[]>;
+  /** How many there are, counted up to `limit`. */
+  countLimited(project: string, key: string, limit: number): Promise<number>;
   list(query: TaskQuery): Promise<readonly Stored[]>;
-  /** Node runs of a task by (attempt, report, path) ascending, behind `after` where given. */
+  /** Tasks that this one started, by id, behind `after` where given. */
+  listChildren(project: string, parentId: TaskId, limit: number, after?: TaskId): Promise<readonly Stored[]>;
+  getNodeRuns(keys: readonly NodeRunKey[]): Promise<readonly (NodeRun | undefined)[]>;
+  /** Node runs of a task by (attempt, report, path) ascending, behind `after` where given; with `only` those that it lets through. */
   listNodeRuns(
     key: TaskKey,
     limit: number,
     after?: { readonly attempt: number; readonly report: number; readonly path?: string },
+    only?: NodeRunFilter,
   ): Promise<readonly NodeRun[]>;
   /** Writes node runs as `replace` does, without a header; for a task that is not inserted yet. */
   putNodeRuns(runs: readonly NodeRun[]): Promise<void>;

@@ -42,7 +42,7 @@ test("a task that has not ended is not settled, however old it is", () => {
 test("an ended task is settled at its end, but not before its debts are paid", () => {
   const owing = after(queued, { kind: "cancel", reason: "" }, t0 + 5);
   expect(taskSettledAt(owing)).toBeUndefined();
-  expect(taskSettledAt(after(owing, { kind: "settle", event: "task.cancelled" }, t0 + 900))).toBe(t0 + 5);
+  expect(taskSettledAt(after(owing, { kind: "settle", key: "task.cancelled" }, t0 + 900))).toBe(t0 + 5);
   const { webhook: _, ...quiet } = queued;
   expect(taskSettledAt(after(quiet, { kind: "cancel", reason: "" }, t0 + 7))).toBe(t0 + 7);
 });
@@ -52,8 +52,8 @@ test("whatever happens to a task, either something is owed or it is settled, and
     fc.constant<TaskEvent>({ kind: "claim", executor: "A", attempt: 0 }),
     fc.constant<TaskEvent>({ kind: "cancel", reason: "" }),
     fc.constant<TaskEvent>({ kind: "wake", room: true }),
-    fc.constant<TaskEvent>({ kind: "settle", event: "task.cancelled" }),
-    fc.constant<TaskEvent>({ kind: "defer", event: "task.cancelled" }),
+    fc.constant<TaskEvent>({ kind: "settle", key: "task.cancelled" }),
+    fc.constant<TaskEvent>({ kind: "defer", key: "task.cancelled" }),
     fc.nat(5).map((sequence): TaskEvent => ({ kind: "delivery", event: "task.cancelled", state: "delivered", sequence })),
     fc.nat(2).map(
       (number): TaskEvent => ({

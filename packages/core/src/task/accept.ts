@@ -1,6 +1,7 @@
 import { partitionOf } from "./partition.ts";
 import type { Rules } from "./rules.ts";
-import type { Payload, QueuedTask, TaskId, WebhookTarget } from "./task.ts";
+import { limited } from "./slots.ts";
+import type { ParentLink, Payload, QueuedTask, TaskId, WebhookTarget } from "./task.ts";
 
 /** A submit whose every check has passed. Times are milliseconds since the epoch. */
 export interface Submission {
@@ -17,14 +18,20 @@ export interface Submission {
   readonly webhook?: WebhookTarget;
   readonly bodyHash?: string;
   readonly retryOf?: TaskId;
+  /** For a task that a node of another one starts; with it its depth. */
+  readonly parent?: ParentLink;
+  /** Tasks above it, at most `maxDepth`; absent for 0. */
+  readonly depth?: number;
+  /** The limits that it is subject to; absent for none. */
+  readonly limitKeys?: readonly string[];
 }
 
 /**
  * The first form of a task. `room` says that its ticket may go out right after the commit; the ticket's
- * second look is stored with it, so a crash between commit and ticket costs time and not the task.
+ * second look is stored with it, so a crash between commit and ticket costs time and not the task. A task with limits has no ticket before its slots.
  */
 export function acceptTask(submission: Submission, now: number, room: boolean, rules: Rules): QueuedTask {
-  const { notBefore = now } = submission;
+  const { notBefore = now, limitKeys } = submission;
   // What is new comes first and the spread last: the other way round V8 takes a microsecond for each property it adds.
   return {
     partition: partitionOf(submission.project),
@@ -40,9 +47,12 @@ export function acceptTask(submission: Submission, now: number, room: boolean, r
     queueing:
       notBefore > now
         ? { kind: "delayed", why: "start_time", until: notBefore }
-        : room
-          ? { kind: "ticketed", until: now + rules.ticketMs, looks: 0 }
-          : { kind: "backlog" },
+        : limitKeys !== undefined
+          ? limited(limitKeys, now, 0, rules)
+          : room
+            ? { kind: "ticketed", until: now + rules.ticketMs, looks: 0 }
+            : { kind: "backlog" },
+    ...(limitKeys === undefined || notBefore > now ? {} : { hold: 1 }),
     ...submission,
   };
 }

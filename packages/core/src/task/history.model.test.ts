@@ -102,14 +102,19 @@ function carryOut(world: World, id: TaskId, effect: Effect, by: number): void {
   if (effect.kind === "refill") read(world, id, { kind: "ticket" });
   if (effect.kind === "revoke") keepHolds(world, (hold) => hold.id !== id || hold.attempt !== effect.attempt);
   if (effect.kind === "hand-over") {
+    if (effect.debt.kind !== "webhook") return;
     const { event } = effect.debt;
     if (by % 4 === 3) {
-      read(world, id, { kind: "defer", event });
+      read(world, id, { kind: "defer", key: event });
       return;
     }
     const name = `${id}.${event}`;
     world.deliveries.set(name, (world.deliveries.get(name) ?? 0) + 1);
-    read(world, id, by % 4 === 0 ? { kind: "delivery", event, state: "delivered", sequence: by } : { kind: "settle", event });
+    read(
+      world,
+      id,
+      by % 4 === 0 ? { kind: "delivery", event, state: "delivered", sequence: by } : { kind: "settle", key: event },
+    );
   }
 }
 
@@ -138,7 +143,12 @@ function work(hold: Hold, outcome: ReportOutcome["kind"], results: number, ms: n
     succeeded: { kind: "succeeded", output: { kind: "inline", json: mark } },
     failed: { kind: "failed", error: { code: "node_failed", message: mark, retryable: false } },
     backoff: { kind: "backoff", delayMs: ms, node: "n" },
-    wait: { kind: "wait", waitingFor: { kind: "timer", node: "n", since: 0, until: t0 + ms } },
+    wait: {
+      kind: "wait",
+      waits: [{ kind: "timer", node: "n", since: 0, until: t0 + ms, reason: "It waits." }],
+      waitCount: 1,
+      seen: 0,
+    },
   };
   hold.underWay = { kind: "report", executor, attempt, number, results, outcome: outcomes[outcome] };
   return hold.underWay;

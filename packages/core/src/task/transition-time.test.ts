@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { acceptTask, type Submission } from "./accept.ts";
 import type { Decision, Effect, Refusal, ReportOutcome, TaskEvent } from "./events.ts";
 import { defaultRules, type Rules } from "./rules.ts";
-import type { RunningTask, Task, WebhookEvent } from "./task.ts";
+import type { DebtKey, RunningTask, Task, WebhookEvent } from "./task.ts";
 import { transition } from "./transition.ts";
 
 const t0 = 1_700_000_000_000;
@@ -57,8 +57,8 @@ const report = (attempt: number, number: number, outcome: ReportOutcome, results
 const cancel: TaskEvent = { kind: "cancel", reason: "" };
 const wake: TaskEvent = { kind: "wake", room: true };
 const wakeFull: TaskEvent = { kind: "wake", room: false };
-const settle = (event: WebhookEvent): TaskEvent => ({ kind: "settle", event });
-const defer = (event: WebhookEvent): TaskEvent => ({ kind: "defer", event });
+const settle = (key: DebtKey): TaskEvent => ({ kind: "settle", key });
+const defer = (key: DebtKey): TaskEvent => ({ kind: "defer", key });
 const delivery = (event: WebhookEvent, sequence = 1, state: "pending" | "delivered" = "delivered"): TaskEvent => ({
   kind: "delivery",
   event,
@@ -66,8 +66,18 @@ const delivery = (event: WebhookEvent, sequence = 1, state: "pending" | "deliver
   sequence,
 });
 const success: ReportOutcome = { kind: "succeeded", output: { kind: "inline", json: "1" } };
-const timer: ReportOutcome = { kind: "wait", waitingFor: { kind: "timer", node: "pause", since: t0, until: t0 + 60_000 } };
-const signal: ReportOutcome = { kind: "wait", waitingFor: { kind: "signal", node: "ask", since: t0 } };
+const timer: ReportOutcome = {
+  kind: "wait",
+  waits: [{ kind: "timer", node: "pause", since: t0, until: t0 + 60_000, reason: 'Node "pause" waits.' }],
+  waitCount: 1,
+  seen: 0,
+};
+const signal: ReportOutcome = {
+  kind: "wait",
+  waits: [{ kind: "signal", node: "ask", since: t0, reason: 'Node "ask" waits.' }],
+  waitCount: 1,
+  seen: 0,
+};
 
 const backlog = acceptTask(submission, t0, false, rules);
 const ticketed = acceptTask(submission, t0, true, rules);
@@ -94,7 +104,8 @@ describe("what time brings", () => {
   test("a timer that ran out brings the task back with its tries unused", () => {
     const back = go({ ...waiting, tries: 3, alone: true }, wake, t0 + 60_000);
     expect(back).toMatchObject({ state: "queued", tries: 0, alone: false, since: t0 + 60_000, attempt: 1 });
-    expect(back).not.toHaveProperty("waitingFor");
+    expect(back).not.toHaveProperty("waits");
+    expect(back).not.toHaveProperty("waitCount");
   });
   test("an unclaimed ticket goes out again with doubling pauses up to the longest", () => {
     let task: Task = ticketed;
@@ -195,7 +206,7 @@ describe("debts", () => {
     expect(why(transition(next, wake, now, rules))).toBe("nothing-due");
   });
   test("of several debts only those that are due are looked at", () => {
-    const later = { kind: "webhook", event: "task.failed", dueAt: t0 + 99_000, failures: 2 } as const;
+    const later = { kind: "webhook", key: "task.failed", event: "task.failed", dueAt: t0 + 99_000, failures: 2 } as const;
     const { next, effects } = accepted(
       transition({ ...succeeded, owes: [...succeeded.owes, later] }, wake, t0 + rules.debtMs, rules),
     );

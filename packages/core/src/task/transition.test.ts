@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { acceptTask, type Submission } from "./accept.ts";
 import type { Decision, Effect, Refusal, ReportOutcome, TaskEvent } from "./events.ts";
 import { defaultRules, type Rules } from "./rules.ts";
-import { isEnded, type RunningTask, type Task, type TaskStateName, type WebhookEvent } from "./task.ts";
+import { type DebtKey, isEnded, type RunningTask, type Task, type TaskStateName, type WebhookEvent } from "./task.ts";
 import { transition } from "./transition.ts";
 import { wakeAt } from "./wake.ts";
 
@@ -59,8 +59,8 @@ const heartbeat = (attempt: number, executor = "A"): TaskEvent => ({ kind: "hear
 const release = (attempt: number, executor = "A"): TaskEvent => ({ kind: "release", executor, attempt });
 const cancel: TaskEvent = { kind: "cancel", reason: "" };
 const wake: TaskEvent = { kind: "wake", room: true };
-const settle = (event: WebhookEvent): TaskEvent => ({ kind: "settle", event });
-const defer = (event: WebhookEvent): TaskEvent => ({ kind: "defer", event });
+const settle = (key: DebtKey): TaskEvent => ({ kind: "settle", key });
+const defer = (key: DebtKey): TaskEvent => ({ kind: "defer", key });
 const delivery = (event: WebhookEvent, sequence = 1, state: "pending" | "delivered" = "delivered"): TaskEvent => ({
   kind: "delivery",
   event,
@@ -71,11 +71,17 @@ const progress: ReportOutcome = { kind: "progress" };
 const success: ReportOutcome = { kind: "succeeded", output: { kind: "inline", json: "1" } };
 const failure: ReportOutcome = { kind: "failed", error: { code: "node_failed", message: "No.", retryable: false } };
 const backoff: ReportOutcome = { kind: "backoff", delayMs: 20_000, node: "page" };
-const timer: ReportOutcome = { kind: "wait", waitingFor: { kind: "timer", node: "pause", since: t0, until: t0 + 60_000 } };
+const timer: ReportOutcome = {
+  kind: "wait",
+  waits: [{ kind: "timer", node: "pause", since: t0, until: t0 + 60_000, reason: 'Node "pause" waits.' }],
+  waitCount: 1,
+  seen: 0,
+};
 
 const backlog = acceptTask(submission, t0, false, rules);
 const ticketed = acceptTask(submission, t0, true, rules);
 const delayed = acceptTask({ ...submission, notBefore: t0 + 10_000 }, t0, true, rules);
+const limitedTask = acceptTask({ ...submission, limitKeys: ["k"] }, t0, true, rules);
 const running = runningOf(go(ticketed, claim(0), t0));
 const waiting = go(running, report(1, 1, timer), t0);
 const succeeded = go(running, report(1, 1, success), t0);
@@ -87,15 +93,38 @@ const settled = go(succeeded, settle("task.succeeded"), t0);
 describe("every event in every state, when nothing is due", () => {
   type Row = Readonly<Record<TaskEvent["kind"], TaskStateName | Refusal>>;
   const unowed = { settle: "nothing-due", defer: "nothing-due", delivery: "nothing-due" } as const;
-  const live = { ...unowed, cancel: "cancelled", wake: "nothing-due" } as const;
+  const ungranted = { grant: "nothing-due", pass: "nothing-due" } as const;
+  const live = { ...unowed, ...ungranted, child: "not-holder", cancel: "cancelled", wake: "nothing-due" } as const;
   const unheld = { orphan: "nothing-due", report: "not-holder", heartbeat: "not-holder", release: "not-holder" } as const;
-  const ended = { ticket: "ended", claim: "stale-ticket", cancel: "ended", wake: "nothing-due", orphan: "nothing-due" } as const;
-  const over = { report: "ended", heartbeat: "ended", release: "ended" } as const;
-  const stopped = { report: "stopped", heartbeat: "stopped", release: "stopped" } as const;
+  const ended = {
+    ticket: "ended",
+    claim: "stale-ticket",
+    cancel: "ended",
+    wake: "nothing-due",
+    orphan: "nothing-due",
+    arrive: "ended",
+    grant: "ended",
+    pass: "ended",
+  } as const;
+  const over = { report: "ended", heartbeat: "ended", release: "ended", child: "ended" } as const;
+  const stopped = { report: "stopped", heartbeat: "stopped", release: "stopped", child: "stopped" } as const;
   const table: readonly (readonly [string, Task, Row])[] = [
-    ["a delayed task", delayed, { ...live, ...unheld, ticket: "nothing-due", claim: "stale-ticket" }],
-    ["a task in the backlog", backlog, { ...live, ...unheld, ticket: "queued", claim: "running" }],
-    ["a ticketed task", ticketed, { ...live, ...unheld, ticket: "nothing-due", claim: "running" }],
+    ["a delayed task", delayed, { ...live, ...unheld, arrive: "queued", ticket: "nothing-due", claim: "stale-ticket" }],
+    ["a task in the backlog", backlog, { ...live, ...unheld, arrive: "queued", ticket: "queued", claim: "running" }],
+    ["a ticketed task", ticketed, { ...live, ...unheld, arrive: "queued", ticket: "nothing-due", claim: "running" }],
+    [
+      "a task that waits for a slot",
+      limitedTask,
+      {
+        ...live,
+        ...unheld,
+        arrive: "queued",
+        ticket: "nothing-due",
+        claim: "stale-ticket",
+        grant: "queued",
+        pass: "queued",
+      },
+    ],
     [
       "a running task",
       running,
@@ -107,9 +136,11 @@ describe("every event in every state, when nothing is due", () => {
         heartbeat: "running",
         release: "queued",
         orphan: "queued",
+        arrive: "running",
+        child: "running",
       },
     ],
-    ["a waiting task", waiting, { ...live, ...unheld, ticket: "nothing-due", claim: "stale-ticket" }],
+    ["a waiting task", waiting, { ...live, ...unheld, arrive: "queued", ticket: "nothing-due", claim: "stale-ticket" }],
     [
       "a succeeded task that owes",
       succeeded,
@@ -136,6 +167,8 @@ describe("every event in every state, when nothing is due", () => {
     const ownEvent: WebhookEvent = isEnded(task) ? `task.${task.state}` : "task.succeeded";
     const events: Readonly<Record<TaskEvent["kind"], TaskEvent>> = {
       ticket: { kind: "ticket" },
+      grant: { kind: "grant", hold: 1, room: true },
+      pass: { kind: "pass", hold: 1, key: "k" },
       claim: claim(task.attempt),
       report: report(task.attempt, task.report + 1, progress),
       heartbeat: heartbeat(task.attempt),
@@ -143,6 +176,8 @@ describe("every event in every state, when nothing is due", () => {
       cancel,
       wake,
       orphan: { kind: "orphan", room: true },
+      arrive: { kind: "arrive", node: "pause", by: "", payload: { kind: "inline", json: "1" }, once: true },
+      child: { kind: "child", executor: "A", attempt: task.attempt },
       settle: settle(ownEvent),
       defer: defer(ownEvent),
       delivery: delivery(ownEvent),
@@ -262,7 +297,7 @@ describe("reports", () => {
   });
   test("a report of success ends the task with its output and hands its webhook over", () => {
     const { next, effects } = accepted(transition(running, report(1, 1, success), t0 + 3, rules));
-    const debt = { kind: "webhook", event: "task.succeeded", dueAt: t0 + 3 + rules.debtMs, failures: 0 };
+    const debt = { kind: "webhook", key: "task.succeeded", event: "task.succeeded", dueAt: t0 + 3 + rules.debtMs, failures: 0 };
     expect(next).toMatchObject({
       state: "succeeded",
       output: { kind: "inline", json: "1" },
@@ -295,7 +330,13 @@ describe("reports", () => {
     expect(next).not.toHaveProperty("executor");
   });
   test("a report of waiting keeps what is waited for and no holder", () => {
-    expect(waiting).toMatchObject({ state: "waiting", waitingFor: { kind: "timer", node: "pause" }, version: 3, report: 1 });
+    expect(waiting).toMatchObject({
+      state: "waiting",
+      waits: [{ kind: "timer", node: "pause" }],
+      waitCount: 1,
+      version: 3,
+      report: 1,
+    });
     expect(waiting).not.toHaveProperty("executor");
   });
 });
@@ -346,7 +387,10 @@ describe("cancelling", () => {
   });
   test("cancelling a running task tells its holder to stop", () => {
     expect(effectsOf(running, cancel, t0)).toStrictEqual([
-      { kind: "hand-over", debt: { kind: "webhook", event: "task.cancelled", dueAt: t0 + rules.debtMs, failures: 0 } },
+      {
+        kind: "hand-over",
+        debt: { kind: "webhook", key: "task.cancelled", event: "task.cancelled", dueAt: t0 + rules.debtMs, failures: 0 },
+      },
       { kind: "revoke", executor: "A", taskId: submission.id, attempt: 1 },
     ]);
   });

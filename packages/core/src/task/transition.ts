@@ -1,22 +1,27 @@
 import { unreachable } from "../errors.ts";
 import type { Failure } from "../failure.ts";
 import { decideRetry } from "../retry/backoff.ts";
+import { debtsOf, postpone } from "./debts.ts";
 import type { Decision, Effect, Refusal, ReportOutcome, TaskEvent } from "./events.ts";
 import type { Rules } from "./rules.ts";
+import { lookForSlots, pass, withSlots } from "./slots.ts";
 import {
+  type Arrival,
   commonOf,
-  type Debt,
+  type DebtKey,
   type EndedTask,
   isEnded,
   type LiveTask,
+  maxInbox,
+  maxWaits,
   type Payload,
   type QueuedTask,
   type Queueing,
   type RunningTask,
+  type Spent,
   type Task,
   type TaskCommon,
-  type TerminalState,
-  type WebhookEvent,
+  type WaitingFor,
 } from "./task.ts";
 import { wakeAt } from "./wake.ts";
 
@@ -25,13 +30,26 @@ import { wakeAt } from "./wake.ts";
  * `now` is milliseconds since the epoch.
  */
 export function transition(task: Task, event: TaskEvent, now: number, rules: Rules): Decision {
+  const decision = decide(task, event, now, rules);
+  return task.limitKeys === undefined || !decision.ok ? decision : withSlots(task, event, decision, now, rules);
+}
+
+function decide(task: Task, event: TaskEvent, now: number, rules: Rules): Decision {
   switch (event.kind) {
     case "ticket":
       return ticket(task, now, rules);
+    case "grant":
+      return grant(task, event, now, rules);
+    case "pass":
+      return pass(task, event, now, rules);
     case "claim":
       return claim(task, event, now, rules);
     case "report":
       return report(task, event, now, rules);
+    case "arrive":
+      return arrive(task, event, now);
+    case "child":
+      return child(task, event);
     case "heartbeat":
       return heartbeat(task, event, now, rules);
     case "release":
@@ -43,9 +61,9 @@ export function transition(task: Task, event: TaskEvent, now: number, rules: Rul
     case "orphan":
       return task.state === "running" ? loseLease(task, event.room, now, rules) : refuse("nothing-due");
     case "settle":
-      return settle(task, event.event);
+      return settle(task, event.key);
     case "defer":
-      return defer(task, event.event, now, rules);
+      return defer(task, event.key, now, rules);
     case "delivery":
       return moveDelivery(task, event);
     default:
@@ -89,14 +107,20 @@ function ticket(task: Task, now: number, rules: Rules): Decision {
   return accept(next, ticketOf(task));
 }
 
+function grant(task: Task, { hold, room }: Of<"grant">, now: number, rules: Rules): Decision {
+  if (isEnded(task)) return refuse("ended");
+  if (task.state !== "queued" || task.queueing.kind !== "limited" || task.hold !== hold) return refuse("nothing-due");
+  return requeue(commonOf(task), room, now, rules, task.since);
+}
+
 function claim(task: Task, event: Of<"claim">, now: number, rules: Rules): Decision {
   // The answer to this very claim was lost and its executor asks again: it holds the task already.
   if (task.state === "running" && task.executor === event.executor && task.attempt === event.attempt + 1 && task.report === 0) {
     return accept({ ...task, leaseUntil: now + rules.leaseMs });
   }
   // A task in the backlog is claimed as well as a ticketed one: an old ticket of the same attempt is as good as a new one.
-  if (task.state !== "queued" || task.queueing.kind === "delayed" || event.attempt !== task.attempt)
-    return refuse("stale-ticket");
+  const { kind } = task.state === "queued" ? task.queueing : { kind: "none" };
+  if ((kind !== "backlog" && kind !== "ticketed") || event.attempt !== task.attempt) return refuse("stale-ticket");
   // Past its deadline it only waits for the sweeper; past its tries it was ended already.
   if (now >= task.deadline || task.tries >= rules.maxTries) return refuse("stale-ticket");
   const common: TaskCommon = {
@@ -130,7 +154,26 @@ function report(task: Task, event: Of<"report">, now: number, rules: Rules): Dec
     tries: event.results > 0 ? 0 : running.tries,
     alone: event.results > 0 ? false : running.alone,
   };
-  return goOn(running, common, event.outcome, now, rules);
+  return goOn(running, withReported(common, event), event.outcome, now, rules);
+}
+
+/** What was spent and consumed; most reports of most tasks say neither. */
+function withReported(common: TaskCommon, { consumed, spent }: Of<"report">): TaskCommon {
+  const counted = spent === undefined ? common : { ...common, spent: sum(common.spent, spent) };
+  if (consumed === undefined || consumed.length === 0 || counted.inbox === undefined) return counted;
+  const { inbox, ...rest } = counted;
+  const left = inbox.filter(({ seq }) => !consumed.includes(seq));
+  return left.length === 0 ? rest : { inbox: left, ...rest };
+}
+
+function sum(before: Spent | undefined, more: Spent): Spent {
+  if (before === undefined) return more;
+  return {
+    tokens: before.tokens + more.tokens,
+    calls: before.calls + more.calls,
+    nodeRuns: before.nodeRuns + more.nodeRuns,
+    runMs: before.runMs + more.runMs,
+  };
 }
 
 function goOn(running: RunningTask, common: TaskCommon, outcome: ReportOutcome, now: number, rules: Rules): Decision {
@@ -147,10 +190,59 @@ function goOn(running: RunningTask, common: TaskCommon, outcome: ReportOutcome, 
       return accept(queuedTask({ ...common, version, tries: 0, alone: false }, queueing, now));
     }
     case "wait":
-      return accept({ state: "waiting", waitingFor: outcome.waitingFor, ...common, version });
+      return wait(common, outcome, now);
     default:
       return unreachable(outcome);
   }
+}
+
+/** A task goes to sleep only over what its executor has seen: what came meanwhile, or is due by now, brings it back at once. */
+function wait(common: TaskCommon, outcome: Extract<ReportOutcome, { kind: "wait" }>, now: number): Accepted {
+  const waits = [...outcome.waits].sort((a, b) => untilOf(a) - untilOf(b)).slice(0, maxWaits);
+  const hasNews = common.inbox?.some(({ seq }) => seq > outcome.seen);
+  if (hasNews === true || (waits[0] !== undefined && untilOf(waits[0]) <= now)) return toBacklog(common, now);
+  const waitCount = Math.max(outcome.waitCount, waits.length);
+  return accept({ state: "waiting", waits, waitCount, ...common, version: common.version + 1 });
+}
+
+function untilOf({ until }: WaitingFor): number {
+  return until ?? Number.POSITIVE_INFINITY;
+}
+
+/** Lines up for its next attempt without prejudice: neither waiting nor handing back costs a try. */
+function toBacklog(common: TaskCommon, now: number): Accepted {
+  const next: TaskCommon = { ...common, version: common.version + 1, tries: 0, alone: false };
+  return accept(queuedTask(next, { kind: "backlog" }, now), { kind: "refill", partition: common.partition });
+}
+
+function arrive(task: Task, event: Of<"arrive">, now: number): Decision {
+  if (isEnded(task)) return refuse("ended");
+  const { inbox = [] } = task;
+  const { node, by, payload, error } = event;
+  if (event.once && inbox.some((other) => other.node === node)) return refuse("arrived");
+  if (inbox.length >= maxInbox) return refuse("inbox-full");
+  const arrival: Arrival = {
+    seq: (task.arrivals ?? 0) + 1,
+    node,
+    at: now,
+    by,
+    ...(payload === undefined ? {} : { payload }),
+    ...(error === undefined ? {} : { error }),
+  };
+  const kept = { inbox: [...inbox, arrival], arrivals: arrival.seq };
+  // Not every waiting node may be listed: then only the executor knows whether this one waits.
+  if (task.state === "waiting" && (task.waitCount > task.waits.length || task.waits.some((one) => one.node === node)))
+    return toBacklog({ ...commonOf(task), ...kept }, now);
+  const next: LiveTask = { ...task, ...kept, version: task.version + 1 };
+  if (task.state !== "running") return accept(next);
+  return accept(next, { kind: "arrival", executor: task.executor, taskId: task.id, attempt: task.attempt });
+}
+
+function child(task: Task, event: Of<"child">): Decision {
+  const running = held(task, event);
+  if (typeof running === "string") return refuse(running);
+  // Written before the task is made: whoever ends this one looks for those that it started.
+  return running.children === true ? refuse("applied") : accept({ children: true, ...running });
 }
 
 function heartbeat(task: Task, event: Of<"heartbeat">, now: number, rules: Rules): Decision {
@@ -162,9 +254,7 @@ function heartbeat(task: Task, event: Of<"heartbeat">, now: number, rules: Rules
 function release(task: Task, event: Of<"release">, now: number): Decision {
   const running = held(task, event);
   if (typeof running === "string") return refuse(running);
-  // Handing back is honest: it costs no try, and says nothing against the task.
-  const common: TaskCommon = { ...commonOf(running), version: running.version + 1, tries: 0, alone: false };
-  return accept(queuedTask(common, { kind: "backlog" }, now), { kind: "refill", partition: task.partition });
+  return toBacklog(commonOf(running), now);
 }
 
 function cancel(task: Task, reason: string, now: number, rules: Rules): Decision {
@@ -176,7 +266,7 @@ function cancel(task: Task, reason: string, now: number, rules: Rules): Decision
 function wake(task: Task, room: boolean, now: number, rules: Rules): Decision {
   const due = wakeAt(task);
   if (due === undefined || due > now) return refuse("nothing-due");
-  if (isEnded(task)) {
+  if (isEnded(task) || (task.deadline > now && task.owes.some((debt) => debt.dueAt <= now))) {
     // A look leaves a trace even if the hand-over that follows is lost with this process.
     const looked = task.owes.map((debt) => (debt.dueAt <= now ? postpone(debt, now, rules) : debt));
     const effects = task.owes.filter((debt) => debt.dueAt <= now).map((debt): Effect => ({ kind: "hand-over", debt }));
@@ -194,6 +284,7 @@ function wake(task: Task, room: boolean, now: number, rules: Rules): Decision {
         const next: QueuedTask = { ...task, queueing: ticketed(now, task.queueing.looks + 1, rules) };
         return accept(next, ticketOf(task));
       }
+      if (task.queueing.kind === "limited") return lookForSlots(task, task.queueing, now, rules);
       return requeue(commonOf(task), room, now, rules, task.since);
     case "waiting":
       return requeue({ ...commonOf(task), tries: 0, alone: false }, room, now, rules, now);
@@ -246,11 +337,20 @@ type Ending =
 /** The only way into a terminal state: what the ending owes is written together with it. */
 function end(common: TaskCommon, ending: Ending, now: number, rules: Rules): Accepted {
   const owes = debtsOf(common, ending.state, now, rules);
-  const final: TaskCommon = { ...common, version: common.version + 1, owes };
-  const delivery = { state: "pending" as const, sequence: 0 };
+  const final: TaskCommon = { ...withoutInbox(common), version: common.version + 1, owes };
+  // The webhook comes first where there is one.
   const next: EndedTask =
-    owes.length > 0 ? { endTime: now, ...ending, ...final, delivery } : { endTime: now, ...ending, ...final };
+    owes[0]?.kind === "webhook"
+      ? { endTime: now, ...ending, ...final, delivery: { state: "pending", sequence: 0 } }
+      : { endTime: now, ...ending, ...final };
   return { ok: true, next, effects: owes.map((debt) => ({ kind: "hand-over", debt })) };
+}
+
+/** What has arrived is of no use any more once nothing runs. */
+function withoutInbox(common: TaskCommon): TaskCommon {
+  if (common.inbox === undefined) return common;
+  const { inbox: _, ...rest } = common;
+  return rest;
 }
 
 function stop(task: LiveTask, state: "cancelled" | "timed_out", error: Failure, now: number, rules: Rules): Decision {
@@ -260,28 +360,15 @@ function stop(task: LiveTask, state: "cancelled" | "timed_out", error: Failure, 
   return { ...ended, effects: [...ended.effects, revoke] };
 }
 
-function debtsOf(common: TaskCommon, state: TerminalState, now: number, rules: Rules): readonly Debt[] {
-  const event: WebhookEvent = `task.${state}`;
-  // The effect hands it over at once; `dueAt` is for the case that the effect is lost.
-  return common.webhook?.events.includes(event) ? [{ kind: "webhook", event, dueAt: now + rules.debtMs, failures: 0 }] : [];
-}
-
-function postpone(debt: Debt, now: number, rules: Rules): Debt {
-  const failures = debt.failures + 1;
-  const pause = decideRetry(rules.debt, failures, 0);
-  // Never sooner than the first look: a hand-over that is merely slow must not be doubled.
-  return { ...debt, failures, dueAt: now + Math.max(rules.debtMs, pause.again ? pause.delayMs : rules.debt.maxMs) };
-}
-
-function settle(task: Task, event: WebhookEvent): Decision {
-  const owes = task.owes.filter((debt) => debt.event !== event);
+function settle(task: Task, key: DebtKey): Decision {
+  const owes = task.owes.filter((debt) => debt.key !== key);
   if (owes.length === task.owes.length) return refuse("nothing-due");
   return accept({ ...task, owes });
 }
 
-function defer(task: Task, event: WebhookEvent, now: number, rules: Rules): Decision {
-  if (!task.owes.some((debt) => debt.event === event)) return refuse("nothing-due");
-  return accept({ ...task, owes: task.owes.map((debt) => (debt.event === event ? postpone(debt, now, rules) : debt)) });
+function defer(task: Task, key: DebtKey, now: number, rules: Rules): Decision {
+  if (!task.owes.some((debt) => debt.key === key)) return refuse("nothing-due");
+  return accept({ ...task, owes: task.owes.map((debt) => (debt.key === key ? postpone(debt, now, rules) : debt)) });
 }
 
 function moveDelivery(task: Task, event: Of<"delivery">): Decision {
@@ -290,5 +377,5 @@ function moveDelivery(task: Task, event: Of<"delivery">): Decision {
   const delivery = { state: event.state, sequence: event.sequence };
   const version = task.delivery.state === event.state ? task.version : task.version + 1;
   // A delivery that reports was taken over: that confirms the hand-over too.
-  return accept({ ...task, version, delivery, owes: task.owes.filter((debt) => debt.event !== event.event) });
+  return accept({ ...task, version, delivery, owes: task.owes.filter((debt) => debt.key !== event.event) });
 }

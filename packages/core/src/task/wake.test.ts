@@ -3,7 +3,16 @@ import { acceptTask } from "./accept.ts";
 import { isResult, nodeStates } from "./node-run.ts";
 import { partitionCount, partitionOf } from "./partition.ts";
 import { defaultRules } from "./rules.ts";
-import { commonOf, type EndedTask, isEnded, type RunningTask, taskStates, terminalStates, type WaitingTask } from "./task.ts";
+import {
+  commonOf,
+  type EndedTask,
+  isEnded,
+  type RunningTask,
+  taskStates,
+  terminalStates,
+  type WaitingFor,
+  type WaitingTask,
+} from "./task.ts";
 import { wakeAt } from "./wake.ts";
 
 const submission = {
@@ -20,7 +29,12 @@ const submission = {
 const backlog = acceptTask(submission, 0, false, defaultRules);
 const common = commonOf(backlog);
 const running: RunningTask = { ...common, state: "running", executor: "A", leaseUntil: 3_000 };
-const waiting: WaitingTask = { ...common, state: "waiting", waitingFor: { kind: "signal", node: "n", since: 0 } };
+const waiting: WaitingTask = {
+  ...common,
+  state: "waiting",
+  waits: [{ kind: "signal", node: "n", since: 0, reason: "It waits." }],
+  waitCount: 1,
+};
 const ended: EndedTask = { ...common, state: "succeeded", endTime: 1, output: { kind: "inline", json: "1" } };
 
 test("a backlog task is looked at only at its deadline", () => {
@@ -36,11 +50,13 @@ test("a running task is looked at at the end of its lease, or at its deadline wh
 });
 test("a waiting task is looked at when its timer ends, or at its deadline when it has none or a later one", () => {
   expect(wakeAt(waiting)).toBe(10_000);
-  expect(wakeAt({ ...waiting, waitingFor: { ...waiting.waitingFor, until: 4_000 } })).toBe(4_000);
-  expect(wakeAt({ ...waiting, waitingFor: { ...waiting.waitingFor, until: 40_000 } })).toBe(10_000);
+  const until = (at: number): WaitingFor => ({ kind: "timer", node: "m", since: 0, until: at, reason: "It waits." });
+  expect(wakeAt({ ...waiting, waits: [until(4_000), until(5_000), ...waiting.waits], waitCount: 3 })).toBe(4_000);
+  expect(wakeAt({ ...waiting, waits: [until(40_000)] })).toBe(10_000);
+  expect(wakeAt({ ...waiting, waits: [] })).toBe(10_000);
 });
 test("an ended task is looked at for its earliest debt and never again once it owes nothing", () => {
-  const debt = { kind: "webhook", event: "task.succeeded", failures: 0 } as const;
+  const debt = { kind: "webhook", key: "task.succeeded", event: "task.succeeded", failures: 0 } as const;
   expect(
     wakeAt({
       ...ended,
