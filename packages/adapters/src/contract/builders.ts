@@ -1,4 +1,5 @@
 import type {
+  Debt,
   Delivery,
   Failure,
   NodeRun,
@@ -9,7 +10,9 @@ import type {
   TaskCommon,
   TaskKey,
   UnsuccessfulTask,
+  WaitingFor,
   WaitingTask,
+  WebhookEvent,
   WorkflowHead,
   WorkflowRevision,
 } from "@longhaul/core";
@@ -74,10 +77,27 @@ export function running(over: Partial<Omit<RunningTask, "state">> = {}): Running
 export function waiting(over: Partial<Omit<WaitingTask, "state">> = {}): WaitingTask {
   return {
     ...common({ attempt: 1, version: 3 }),
-    waitingFor: { kind: "signal", node: "confirm", since: startOfTime + 10 },
+    waits: [waitingFor()],
+    waitCount: 1,
     ...over,
     state: "waiting",
   };
+}
+
+/** What a node waits for; a signal that may take for ever by default. */
+export function waitingFor(over: Partial<WaitingFor> = {}): WaitingFor {
+  return {
+    kind: "signal",
+    node: "confirm",
+    since: startOfTime + 10,
+    reason: 'Node "confirm" waits for a signal.',
+    ...over,
+  };
+}
+
+/** What an ended task owes its receiver. */
+export function webhookDebt(event: WebhookEvent, dueAt: number, failures = 0): Debt {
+  return { kind: "webhook", key: event, event, dueAt, failures };
 }
 
 /** A task that ended well and owes nothing. */

@@ -91,6 +91,24 @@ export function testDeliveryStore(name: string, open: Open<DeliveryStore>): void
         expect(await store.listByTask("acme", "t", 10)).toEqual([]);
       }));
 
+    test("what is exhausted is listed by id, in pages, in its project only, and no longer once it is tried again", () =>
+      withStore(open, async (store) => {
+        const failed = ["a", "b", "c"].map((id) => ({ ...delivered(delivery({ id })), state: "exhausted" as const }));
+        await store.insert([
+          ...[...failed].reverse(),
+          delivered(delivery({ id: "d" })),
+          delivery({ id: "e" }),
+          { ...delivered(delivery({ id: "f", project: "other" })), state: "exhausted" as const },
+        ]);
+        expect(await store.listExhausted("acme", 10)).toEqual(["a", "b", "c"]);
+        expect(await store.listExhausted("acme", 2)).toEqual(["a", "b"]);
+        expect(await store.listExhausted("acme", 2, "b")).toEqual(["c"]);
+        const [, second] = failed;
+        if (second === undefined) throw new Error("there are three");
+        await store.replace([{ next: { ...second, state: "pending", nextAttemptTime: t0 }, rev: 0 }]);
+        expect(await store.listExhausted("acme", 10)).toEqual(["a", "c"]);
+      }));
+
     test("endpoints with something due are listed once each, by name, in pages", () =>
       withStore(open, async (store) => {
         const at = (endpoint: string, nextAttemptTime: number) => delivery({ endpoint, nextAttemptTime });

@@ -1,6 +1,17 @@
 import { type Expired, type PayloadStore, type Task, type TaskStore, taskSettledAt } from "@longhaul/core";
 import { describe, expect, test } from "vitest";
-import { freshId, keyOf, nodeRun, queued, running, succeeded, startOfTime as t0, unsuccessful, waiting } from "./builders.ts";
+import {
+  freshId,
+  keyOf,
+  nodeRun,
+  queued,
+  running,
+  succeeded,
+  startOfTime as t0,
+  unsuccessful,
+  waiting,
+  webhookDebt,
+} from "./builders.ts";
 import { hostileRecord, type Open, withStore } from "./opened.ts";
 
 const forever = Number.MAX_SAFE_INTEGER;
@@ -24,7 +35,7 @@ export function testRetention(name: string, open: Open<TaskAndPayloadStores>): v
   describe(`${name} and what was kept long enough`, () => {
     test("only what has ended and owes nothing is listed, of all projects, the earliest end first", () =>
       withStore(open, async ({ tasks: store }) => {
-        const debt = { kind: "webhook", event: "task.succeeded", dueAt: t0, failures: 0 } as const;
+        const debt = webhookDebt("task.succeeded", t0);
         const tasks: Task[] = [
           succeeded({ endTime: t0 + 30 }),
           unsuccessful({ endTime: t0 + 10, project: "other", partition: 9 }),
@@ -44,7 +55,7 @@ export function testRetention(name: string, open: Open<TaskAndPayloadStores>): v
       withStore(open, async ({ tasks: store }) => {
         const task = running();
         const ended = succeeded({ id: task.id, endTime: t0 + 7 });
-        const owing = { ...ended, owes: [{ kind: "webhook", event: "task.succeeded", dueAt: t0, failures: 0 }] } as const;
+        const owing = { ...ended, owes: [webhookDebt("task.succeeded", t0)] };
         await store.insert([task]);
         await store.replace([{ next: owing, rev: 0 }]);
         expect(await store.listExpired(forever, 10)).toEqual([]);

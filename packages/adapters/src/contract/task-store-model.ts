@@ -2,7 +2,17 @@ import type { NodeRun, Stored, Task, TaskStore } from "@longhaul/core";
 import { wakeAt } from "@longhaul/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nodeRun, queued, running, succeeded, startOfTime as t0, unsuccessful, waiting } from "./builders.ts";
+import {
+  nodeRun,
+  queued,
+  running,
+  succeeded,
+  startOfTime as t0,
+  unsuccessful,
+  waiting,
+  waitingFor,
+  webhookDebt,
+} from "./builders.ts";
 import { type Open, withStore } from "./opened.ts";
 
 /** What a TaskStore is, in a few Maps. */
@@ -17,7 +27,7 @@ type Command = fc.AsyncCommand<Model, TaskStore>;
 type Form = { readonly state: number; readonly wake: number; readonly attempt: number };
 
 const names = fc.constantFrom("a", "b", "c", "d", "e");
-const forms = fc.record({ state: fc.nat(6), wake: fc.nat(5), attempt: fc.nat(3) });
+const forms = fc.record({ state: fc.nat(7), wake: fc.nat(5), attempt: fc.nat(3) });
 const runForms = fc.record({ path: fc.constantFrom("x", "y"), attempt: fc.nat(3), report: fc.nat(2) });
 
 /** Any sequence of calls answers as a model of Maps does. */
@@ -61,11 +71,13 @@ function taskOf(model: Model, name: string, { state, wake, attempt }: Form): Tas
     case 2:
       return running({ ...over, leaseUntil: time });
     case 3:
-      return waiting({ ...over, waitingFor: { kind: "timer", node: "n", since: t0, until: time } });
+      return waiting({ ...over, waits: [waitingFor({ kind: "timer", node: "n", until: time })] });
     case 4:
       return succeeded(over);
     case 5:
-      return unsuccessful({ ...over, owes: [{ kind: "webhook", event: "task.failed", dueAt: time, failures: 0 }] });
+      return unsuccessful({ ...over, owes: [webhookDebt("task.failed", time)] });
+    case 6:
+      return queued({ ...over, queueing: { kind: "limited", key: "llm", until: time, looks: 0 } });
     default:
       return unsuccessful({ ...over, state: "cancelled" });
   }
@@ -151,10 +163,17 @@ function look(): fc.Arbitrary<Command> {
 
       const backlog = all.filter(({ task }) => task.state === "queued" && task.queueing.kind === "backlog");
       expect(await store.listBacklog(partition, limit)).toStrictEqual(backlog.slice(0, limit));
+      const limited = all.filter(({ task }) => task.state === "queued" && task.queueing.kind === "limited");
+      expect(await store.listLimited(project, "llm", limit)).toStrictEqual(limited.slice(0, limit));
+      expect(await store.countLimited(project, "llm", limit)).toBe(Math.min(limit, limited.length));
       for (const key of keys) {
         const mine = [...runs.values()].filter((run) => run.taskId === key.id);
         mine.sort((a, b) => a.attempt - b.attempt || a.report - b.report || (a.path < b.path ? -1 : 1));
         expect(await store.listNodeRuns(key, 10)).toStrictEqual(mine);
+        const named = ["y", "x"].map((path) => ({ ...key, path }));
+        expect(await store.getNodeRuns(named)).toStrictEqual(named.map(({ path }) => mine.find((run) => run.path === path)));
+        const only = mine.filter((run) => run.path === "x");
+        expect(await store.listNodeRuns(key, 10, undefined, { prefix: "x" })).toStrictEqual(only);
       }
     },
   }));

@@ -35,6 +35,32 @@ export function testNodeRuns(open: Open<TaskStore>): void {
         }),
         nodeRun(key, { path: "f", state: "skipped" }),
         nodeRun(key, { path: "g", state: "cancelled" }),
+        nodeRun(key, {
+          path: "h[3].ask",
+          state: "waiting",
+          wait: {
+            kind: "approval",
+            since: startOfTime,
+            until: startOfTime + 9,
+            name: "go",
+            reason: "It waits for an approval.",
+            details: { "a.b": "$c", choices: ["yes", "no"] },
+            memory: [1, null, { $set: true }],
+          },
+          childId: freshId(),
+          secret: true,
+        }),
+        nodeRun(key, { path: "i", state: "waiting", wait: { kind: "timer", since: startOfTime, reason: "It waits." } }),
+        nodeRun(key, {
+          path: "j",
+          usage: { inputTokens: 10, outputTokens: 20, totalTokens: 30, firstTokenMs: 0.5 },
+          log: { kind: "inline", json: '[{"at":1,"line":"ä\\n"}]' },
+        }),
+        nodeRun(key, {
+          path: "k",
+          usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 },
+          log: { kind: "stored", key: "l", bytes: 65_000 },
+        }),
       ];
       await store.putNodeRuns(runs);
       expect(await store.listNodeRuns(key, 100)).toStrictEqual(runs);
@@ -64,6 +90,11 @@ export function testNodeRuns(open: Open<TaskStore>): void {
           error: failure(),
           input: { kind: "inline", json: "2" },
           endTime: 9,
+          wait: { kind: "child", since: 1, reason: "It waits." },
+          usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 },
+          log: { kind: "inline", json: "[]" },
+          childId: "c",
+          secret: true,
         }),
       ]);
       const bare = nodeRun(key, { attempt: 2, state: "pending" });

@@ -1,7 +1,18 @@
 import type { Stored, Task, TaskStore } from "@longhaul/core";
 import { wakeAt } from "@longhaul/core";
 import { expect, test } from "vitest";
-import { freshId, keyOf, queued, running, succeeded, startOfTime as t0, unsuccessful, waiting } from "./builders.ts";
+import {
+  freshId,
+  keyOf,
+  queued,
+  running,
+  succeeded,
+  startOfTime as t0,
+  unsuccessful,
+  waiting,
+  waitingFor,
+  webhookDebt,
+} from "./builders.ts";
 import { type Open, withStore } from "./opened.ts";
 
 const forever = Number.MAX_SAFE_INTEGER;
@@ -10,7 +21,7 @@ const forever = Number.MAX_SAFE_INTEGER;
 export function testTaskQueues(open: Open<TaskStore>): void {
   test("a task of every form is due at the time that wakeAt derives from it, or never", () =>
     withStore(open, async (store) => {
-      const debt = (dueAt: number) => ({ kind: "webhook", event: "task.succeeded", dueAt, failures: 0 }) as const;
+      const debt = (dueAt: number) => webhookDebt("task.succeeded", dueAt);
       const tasks: Task[] = [
         queued({ deadline: t0 + 100 }),
         queued({ queueing: { kind: "ticketed", until: t0 + 90, looks: 0 } }),
@@ -18,7 +29,7 @@ export function testTaskQueues(open: Open<TaskStore>): void {
         running({ leaseUntil: t0 + 70 }),
         running({ leaseUntil: t0 + 700, deadline: t0 + 60 }),
         waiting({ deadline: t0 + 50 }),
-        waiting({ waitingFor: { kind: "timer", node: "n", since: t0, until: t0 + 40 } }),
+        waiting({ waits: [waitingFor({ kind: "timer", node: "n", until: t0 + 40 })] }),
         succeeded({ owes: [debt(t0 + 30), debt(t0 + 20)] }),
         unsuccessful({ owes: [] }),
         succeeded(),
@@ -128,6 +139,43 @@ export function testTaskQueues(open: Open<TaskStore>): void {
       expect(await store.listBacklog(7, 10)).toEqual([]);
       await store.replace([{ next: { ...task, attempt: 1 }, rev: 1 }]);
       expect((await store.listBacklog(7, 10)).map((one) => one.rev)).toEqual([2]);
+    }));
+
+  test("what waits for a limit comes in the order of the backlog, of its project and limit alone", () =>
+    withStore(open, async (store) => {
+      const limited = (key: string) => ({ kind: "limited" as const, key, until: t0, looks: 0 });
+      const at = (priority: number, createTime: number, id: string) =>
+        queued({ priority, createTime, id, queueing: limited("llm"), limitKeys: ["llm"], hold: 1 });
+      const expected = [at(9, t0 + 9, "a"), at(1, t0 + 1, "b"), at(1, t0 + 2, "a2"), at(0, t0, "c1"), at(0, t0, "c2")];
+      await store.insert([
+        ...[4, 0, 2, 1, 3].flatMap((index) => expected[index] ?? []),
+        queued({ queueing: limited("llm"), project: "other" }),
+        queued({ queueing: limited("llm2") }),
+        queued(),
+        running({ limitKeys: ["llm"], hold: 1 }),
+        succeeded({ limitKeys: ["llm"], hold: 1 }),
+      ]);
+      const ids = async (limit: number) => (await store.listLimited("acme", "llm", limit)).map((one) => one.task.id);
+      expect(await ids(100)).toEqual(expected.map((task) => task.id));
+      expect(await ids(2)).toEqual(["a", "b"]);
+      expect(await store.countLimited("acme", "llm", 100)).toBe(5);
+      expect(await store.countLimited("acme", "llm", 3)).toBe(3);
+      expect(await store.countLimited("acme", "nobody", 3)).toBe(0);
+    }));
+
+  test("a task leaves the wait for a limit with its slot, and changes it for another one", () =>
+    withStore(open, async (store) => {
+      const queueing = { kind: "limited" as const, key: "llm", until: t0 + 9, looks: 0 };
+      const [first, second] = [queued({ queueing }), queued({ queueing })];
+      await store.insert([first, second]);
+      await store.replace([
+        { next: { ...first, queueing: { kind: "ticketed", until: t0 + 5_000, looks: 0 } }, rev: 0 },
+        { next: { ...second, queueing: { ...queueing, key: "gpu" } }, rev: 0 },
+      ]);
+      expect(await store.listLimited("acme", "llm", 9)).toEqual([]);
+      expect((await store.listLimited("acme", "gpu", 9)).map((one) => [one.task.id, one.rev])).toEqual([[second.id, 1]]);
+      await store.replace([{ next: { ...first, queueing }, rev: 1 }]);
+      expect((await store.listLimited("acme", "llm", 9)).map((one) => one.rev)).toEqual([2]);
     }));
 
   test("a large backlog is read in order while it is worked off", () =>

@@ -1,6 +1,18 @@
-import type { Task, TaskStore } from "@longhaul/core";
+import type { Arrival, Task, TaskStore } from "@longhaul/core";
 import { expect, test } from "vitest";
-import { failure, keyOf, nodeRun, queued, running, startOfTime, succeeded, unsuccessful, waiting } from "./builders.ts";
+import {
+  failure,
+  keyOf,
+  nodeRun,
+  queued,
+  running,
+  startOfTime,
+  succeeded,
+  unsuccessful,
+  waiting,
+  waitingFor,
+  webhookDebt,
+} from "./builders.ts";
 import { hostileRecord, hostileStrings, type Open, withStore } from "./opened.ts";
 
 /** Every optional field that all states share. */
@@ -20,11 +32,32 @@ const everything = {
   revision: 12,
   startTime: startOfTime + 3,
   delivery: { state: "pending", sequence: 4 },
-  owes: [{ kind: "webhook", event: "task.failed", dueAt: startOfTime + 5, failures: 2 }],
+  owes: [
+    webhookDebt("task.failed", startOfTime + 5, 2),
+    { kind: "parent", key: "parent", dueAt: startOfTime + 6, failures: 1 },
+    { kind: "children", key: "children", dueAt: startOfTime + 7, failures: 0 },
+    { kind: "slots", key: "slots.4", hold: 4, dueAt: startOfTime + 8, failures: 0 },
+  ],
   alone: true,
   tries: 3,
   report: 9,
+  parent: { id: "01930000-0000-7000-8000-fffffffffffe", node: "each[3].call", awaited: true },
+  depth: 2,
+  limitKeys: ["llm", "workflow:echo"],
+  hold: 4,
+  children: true,
+  inbox: [
+    arrival({ seq: 4, payload: { kind: "inline", json: '{"a.b":"$c"}' } }),
+    arrival({ seq: 5, payload: { kind: "stored", key: "acme/1/arrivals/5", bytes: 9_000 } }),
+    arrival({ seq: 7, by: "", error: failure({ node: "x", details: { "$a.b": [1, { c: null }] } }) }),
+  ],
+  arrivals: 7,
+  spent: { tokens: 12_345_678_901, calls: 3, nodeRuns: 4, runMs: 5 },
 } as const;
+
+function arrival(over: Partial<Arrival>): Arrival {
+  return { seq: 1, node: "each[3].ask", at: startOfTime + 8, by: "ann@example.com", ...over };
+}
 
 /** One task of every form that the union allows, bare and with everything. */
 function forms(): Task[] {
@@ -34,11 +67,16 @@ function forms(): Task[] {
     queued({ ...everything, queueing: { kind: "delayed", why: "retry", until: startOfTime + 9, node: "each[3].fetch" } }),
     queued({ ...everything, queueing: { kind: "ticketed", until: startOfTime + 5_000, looks: 3 } }),
     queued({ input: { kind: "stored", key: "acme/1/input", bytes: 123_456 } }),
+    queued({ ...everything, queueing: { kind: "limited", key: "llm", until: startOfTime + 5_000, looks: 3 } }),
     running(),
     running({ ...everything }),
     waiting(),
-    waiting({ ...everything, waitingFor: { kind: "timer", node: "pause", since: startOfTime, until: startOfTime + 60_000 } }),
-    waiting({ waitingFor: { kind: "approval", node: "ask", since: startOfTime } }),
+    waiting({
+      ...everything,
+      waits: [waitingFor({ kind: "timer", node: "pause", until: startOfTime + 60_000 }), waitingFor({ name: "go" })],
+      waitCount: 2_000,
+    }),
+    waiting({ waits: [waitingFor({ kind: "approval", node: "ask" })] }),
     succeeded(),
     succeeded({ ...everything, output: { kind: "stored", key: "acme/1/output", bytes: 9_000 } }),
     unsuccessful({ state: "failed" }),
@@ -83,6 +121,9 @@ export function testTaskShapes(open: Open<TaskStore>): void {
       expect(await store.listDue([7], Number.MAX_SAFE_INTEGER, 10)).toStrictEqual([stored]);
       expect(await store.listBacklog(7, 10)).toStrictEqual([stored]);
       expect(await store.list({ project: "acme", limit: 10 })).toStrictEqual([stored]);
+      const limited = queued({ ...everything, queueing: { kind: "limited", key: "llm", until: startOfTime, looks: 0 } });
+      await store.insert([limited]);
+      expect(await store.listLimited("acme", "llm", 10)).toStrictEqual([{ task: limited, rev: 0 }]);
     }));
 
   test("a payload of 8 KiB comes back byte for byte", () =>
@@ -180,6 +221,9 @@ type Fixed = Pick<
   | "webhook"
   | "bodyHash"
   | "retryOf"
+  | "parent"
+  | "depth"
+  | "limitKeys"
 >;
 
 /** What is said at submit and never changes. */
@@ -191,11 +235,14 @@ function fixedOf(task: Task): Fixed {
     ...(task.webhook === undefined ? {} : { webhook: task.webhook }),
     ...(task.bodyHash === undefined ? {} : { bodyHash: task.bodyHash }),
     ...(task.retryOf === undefined ? {} : { retryOf: task.retryOf }),
+    ...(task.parent === undefined ? {} : { parent: task.parent }),
+    ...(task.depth === undefined ? {} : { depth: task.depth }),
+    ...(task.limitKeys === undefined ? {} : { limitKeys: task.limitKeys }),
   };
 }
 
 function withoutFixed(task: Task): Task {
-  const { notBefore: _n, webhook: _w, bodyHash: _b, retryOf: _r, ...rest } = task;
+  const { notBefore: _n, webhook: _w, bodyHash: _b, retryOf: _r, parent: _p, depth: _d, limitKeys: _l, ...rest } = task;
   return rest;
 }
 

@@ -23,6 +23,8 @@ export interface PullEnd {
 /** One pull at a time, with a reply subject of its own, so that its messages and its end are known to be its own. */
 export interface PullLane {
   idle(): boolean;
+  /** How many messages the pull may still bring. */
+  open(): number;
   pull(count: number): void;
   /** Ends the pull as `silent` when nothing was heard since `limit` (as `performance.now()` tells time). */
   checkSilence(limit: number): void;
@@ -78,6 +80,7 @@ export function pullLane(
 
   return {
     idle: () => open === 0,
+    open: () => open,
     pull(count) {
       number++;
       heardAt = performance.now();

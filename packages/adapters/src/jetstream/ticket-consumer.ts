@@ -25,6 +25,8 @@ interface Delivered {
 
 /** Pulls under way per flow: enough that newly granted credit seldom waits, few enough that an idle flow costs next to nothing. */
 const laneCount = 3;
+/** So few credits wait while the server may still send as many: every ticket that comes looks again. */
+const smallPull = 32;
 
 /**
  * Asks for exactly what is granted. Every credit is at any time in one place: here (`credit`), with a lane whose pull the server
@@ -59,6 +61,7 @@ export function consumeTickets(
 
   function pull(): void {
     if (stopped || waiting || credit === 0 || !link.ready()) return;
+    if (credit < smallPull && lanes.reduce((open, lane) => open + lane.open(), 0) >= smallPull) return;
     const free = lanes.find((lane) => lane.idle());
     if (!free) return;
     const count = credit;

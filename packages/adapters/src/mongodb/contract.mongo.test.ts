@@ -4,8 +4,10 @@ import {
   type Opened,
   testCatalogStore,
   testDeliveryStore,
+  testJobStore,
   testLeaseStore,
   testPayloadStore,
+  testResourceStore,
   testRetention,
   testTaskStore,
 } from "../contract/index.ts";
@@ -33,6 +35,8 @@ testPayloadStore("MongoDB", () => opened((stores) => stores.payloads));
 testCatalogStore("MongoDB", () => opened((stores) => stores.catalog));
 testLeaseStore("MongoDB", () => opened((stores) => stores.leases));
 testDeliveryStore("MongoDB", () => opened((stores) => stores.deliveries));
+testJobStore("MongoDB", () => opened((stores) => stores.jobs));
+testResourceStore("MongoDB", () => opened((stores) => stores.resources));
 
 // The same suite once more with a search index that has caught up before every search.
 testTaskStore("MongoDB with every word indexed", async () => {

@@ -69,6 +69,11 @@ export function mongoDeliveryStore(mongo: Mongo): DeliveryStore {
     },
     listByTask: async (project, taskId, limit, after) =>
       (await read(deliveriesOfTask(project, taskId, limit, after))).map((stored) => stored.delivery),
+    listExhausted: async (project, limit, after) => {
+      const { filter, ...options } = exhaustedDeliveries(project, limit, after);
+      const found = await mongo.attempt(() => deliveries.find(filter, options).toArray());
+      return found.map(({ _id }) => _id);
+    },
     listDueEndpoints: (until, limit, after) =>
       mongo.attempt(async () => {
         const pipeline = [...dueEndpoints(until, limit, after)];
@@ -111,6 +116,11 @@ function endpointOf({ _id, consecutiveFailures, pausedUntil }: EndpointDocument)
 function deliveriesOfTask(project: string, taskId: string, limit: number, after?: string): Query<DeliveryDocument> {
   const filter = { project, taskId, ...(after === undefined ? {} : { _id: { $gt: after } }) };
   return { filter, sort: { _id: 1 }, limit, hint: indexes.byTask };
+}
+
+function exhaustedDeliveries(project: string, limit: number, after?: string): Query<DeliveryDocument> {
+  const filter = { project, "head.state": "exhausted" as const, ...(after === undefined ? {} : { _id: { $gt: after } }) };
+  return { filter, sort: { _id: 1 }, limit, hint: indexes.exhausted, projection: { _id: 1 } };
 }
 
 function dueDeliveries(endpoint: string, until: number, limit: number): Query<DeliveryDocument> {

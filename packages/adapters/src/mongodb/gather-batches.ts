@@ -3,6 +3,8 @@ import type { Fallible } from "./connection.ts";
 
 const maxItems = 256;
 const maxBytes = 1_048_576;
+/** A command costs the server and us as much as several items of it, and a commit costs every writer. */
+const minWhileBusy = 64;
 
 /**
  * Gathers concurrent calls that each bring an array: arrays travel together, up to 256 items or 1 MiB, and a larger array goes in
@@ -25,7 +27,13 @@ export function gatherBatches<I, O>(
         return mine;
       });
     },
-    { maxItems, maxBytes, sizeOf: (batch) => batch.reduce((sum, item) => sum + costOf(item), 0) },
+    {
+      maxItems,
+      maxBytes,
+      minWhileBusy,
+      countOf: (batch) => batch.length,
+      sizeOf: (batch) => batch.reduce((sum, item) => sum + costOf(item), 0),
+    },
   );
   return async (items) => {
     if (items.length === 0) return [];

@@ -1,6 +1,7 @@
 import { testDatabase } from "@longhaul/testkit";
+import type { Document } from "mongodb";
 import { afterEach, expect, test } from "vitest";
-import { delivered, delivery, running, succeeded, startOfTime as t0 } from "../contract/index.ts";
+import { delivered, delivery, keyOf, running, succeeded, startOfTime as t0, waiting, waitingFor } from "../contract/index.ts";
 import { connectMongo, type Mongo } from "./connection.ts";
 import { mongoDeliveryStore } from "./delivery-store.ts";
 import { type Migration, migrate, migrations } from "./migrate.ts";
@@ -86,6 +87,31 @@ test("data of the form before retention is brought to it: what is settled expire
     // As if it had died before it wrote its version.
     if (round === 1) await mongo.db.collection("meta").updateOne({}, { $set: { version: 1 } });
   }
+});
+
+test("what the version before wrote, or still writes beside this one, is read whole: debts get keys, waits are lists", async () => {
+  const mongo = connect();
+  await migrate(mongo, migrations.slice(0, 2));
+  const store = mongoTaskStore(mongo);
+  const debt = { kind: "webhook", event: "task.succeeded", dueAt: t0, failures: 1 } as const;
+  const owing = succeeded({ owes: [{ ...debt, key: debt.event }] });
+  const asleep = waiting({ waits: [waitingFor({ kind: "timer", until: t0 + 9, reason: "The node waits." })] });
+  await store.insert([owing, asleep]);
+  const tasks = mongo.db.collection<Document & { readonly _id: string }>("tasks");
+  const [first] = asleep.waits;
+  await tasks.updateOne({ _id: owing.id }, { $set: { "head.owes": [debt] } });
+  const { reason: _, ...earlier } = first ?? waitingFor();
+  const head = { $set: { "head.waitingFor": earlier }, $unset: { "head.waits": "", "head.waitCount": "" } };
+  await tasks.updateOne({ _id: asleep.id }, head);
+  const found = async () => (await store.get([keyOf(owing), keyOf(asleep)])).map((one) => one?.task);
+  expect(await found()).toStrictEqual([owing, asleep]);
+  await migrate(mongo);
+  expect(await version(mongo)).toBe(4);
+  expect(await found()).toStrictEqual([owing, asleep]);
+  // The next write brings them to the present form.
+  expect(await store.replace([owing, asleep].map((next) => ({ next, rev: 0 })))).toEqual(["replaced", "replaced"]);
+  expect(await tasks.countDocuments({ "head.waitingFor": { $exists: true } })).toBe(0);
+  expect(await found()).toStrictEqual([owing, asleep]);
 });
 
 test("newer data is refused with a sentence that says what to do", async () => {

@@ -17,6 +17,10 @@ export const migrations: readonly Migration[] = [
   { to: 1, run: async () => {} },
   // Deliveries know since when they are settled, and tasks in which segment of the search index their words are.
   { to: 2, run: addRetention },
+  // Tasks have parents, inboxes and debts of several kinds, which earlier programs can't read; what those wrote is read as it is.
+  { to: 3, run: async () => {} },
+  // Tasks wait for slots of limits and owe them, which earlier programs can't read.
+  { to: 4, run: async () => {} },
 ];
 
 interface SchemaDocument {

@@ -1,4 +1,4 @@
-import type { Failure, NodeRun, NodeStateName } from "@longhaul/core";
+import type { Failure, NodeRun, NodeStateName, NodeWait, Usage } from "@longhaul/core";
 import { type PayloadDocument, payloadFromDocument, payloadSize, payloadToDocument } from "./payload-document.ts";
 
 /** A node run as it lies in `node_runs`; `_id` is `{task id}/{path}`. */
@@ -18,6 +18,12 @@ export interface NodeRunDocument {
   readonly output?: PayloadDocument | undefined;
   /** JSON text, because its details may have any key. */
   readonly error?: string | undefined;
+  /** JSON text, because what its kind keeps in it may have any key. */
+  readonly wait?: string | undefined;
+  readonly usage?: Usage | undefined;
+  readonly log?: PayloadDocument | undefined;
+  readonly childId?: string | undefined;
+  readonly secret?: true | undefined;
 }
 
 export function nodeRunToDocument(run: NodeRun): NodeRunDocument {
@@ -36,6 +42,11 @@ export function nodeRunToDocument(run: NodeRun): NodeRunDocument {
     input: run.input && payloadToDocument(run.input),
     output: run.output && payloadToDocument(run.output),
     error: run.error && JSON.stringify(run.error),
+    wait: run.wait && JSON.stringify(run.wait),
+    usage: run.usage,
+    log: run.log && payloadToDocument(run.log),
+    childId: run.childId,
+    secret: run.secret,
   };
 }
 
@@ -58,10 +69,19 @@ export function nodeRunFromDocument(document: NodeRunDocument): NodeRun {
     run.error = error;
   }
   if (document.endTime !== undefined) run.endTime = document.endTime;
+  if (document.wait !== undefined) {
+    const wait: NodeWait = JSON.parse(document.wait);
+    run.wait = wait;
+  }
+  if (document.usage) run.usage = document.usage;
+  if (document.log) run.log = payloadFromDocument(document.log);
+  if (document.childId !== undefined) run.childId = document.childId;
+  if (document.secret !== undefined) run.secret = document.secret;
   return run;
 }
 
 /** About how many bytes a run takes. */
 export function nodeRunSize(run: NodeRun): number {
-  return 512 + payloadSize(run.input) + payloadSize(run.output);
+  const wait = run.wait === undefined ? 0 : 2_048;
+  return 512 + payloadSize(run.input) + payloadSize(run.output) + (run.log === undefined ? 0 : payloadSize(run.log)) + wait;
 }

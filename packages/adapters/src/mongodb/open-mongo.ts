@@ -1,11 +1,13 @@
-import type { CatalogStore, DeliveryStore, LeaseStore, PayloadStore, TaskStore } from "@longhaul/core";
+import type { CatalogStore, DeliveryStore, JobStore, LeaseStore, PayloadStore, ResourceStore, TaskStore } from "@longhaul/core";
 import { sweepBlobs } from "./blob-store.ts";
 import { mongoCatalogStore } from "./catalog-store.ts";
 import { type ConnectionOptions, connectMongo, type Mongo } from "./connection.ts";
 import { mongoDeliveryStore } from "./delivery-store.ts";
+import { mongoJobStore } from "./job-store.ts";
 import { mongoLeaseStore } from "./lease-store.ts";
 import { migrate } from "./migrate.ts";
 import { mongoPayloadStore } from "./payload-store.ts";
+import { mongoResourceStore } from "./resource-store.ts";
 import { startSearchIndexer } from "./search-index.ts";
 import { mongoTaskStore } from "./task-store.ts";
 
@@ -22,6 +24,8 @@ export interface MongoStores {
   readonly catalog: CatalogStore;
   readonly leases: LeaseStore;
   readonly deliveries: DeliveryStore;
+  readonly resources: ResourceStore;
+  readonly jobs: JobStore;
   /** Ends housekeeping and connections; what is under way fails with `unavailable`. */
   close(): Promise<void>;
 }
@@ -49,6 +53,8 @@ export async function openMongo(options: MongoOptions): Promise<MongoStores> {
     catalog: mongoCatalogStore(mongo),
     leases: mongoLeaseStore(mongo),
     deliveries: mongoDeliveryStore(mongo),
+    resources: mongoResourceStore(mongo),
+    jobs: mongoJobStore(mongo),
     close: async () => {
       await Promise.all(stops.map((stop) => stop()));
       await mongo.close();

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   delivered,
   delivery,
+  job,
   keyOf,
   nodeRun,
   queued,
@@ -30,11 +31,17 @@ const tasks: Task[] = Array.from({ length: 2_000 }, (_, at) => {
     createTime: t0 + at,
     workflow: `w${at % 5}`,
     labels: at % 10 === 0 ? { team: `t${at % 3}` } : {},
+    ...(at % 20 === 0 ? { parent: { id: "mother", node: "call", awaited: true }, depth: 1 } : {}),
     text: `word${at % 50} common`,
   };
+  const limited = { kind: "limited" as const, key: `llm${at % 3 === 0 ? "" : at % 7}`, until: t0 + 9e8, looks: 0 };
+  if (at % 10 === 9) return queued({ ...over, queueing: limited, limitKeys: [limited.key], hold: 1 });
   const made = [queued(over), running(over), waiting(over), succeeded(over), unsuccessful(over)];
   return made[at % made.length] ?? queued(over);
 });
+
+/** A task with a large foreach. */
+const fanned = queued();
 
 beforeAll(async () => {
   const { url } = testDatabase();
@@ -44,6 +51,11 @@ beforeAll(async () => {
   await stores.tasks.putNodeRuns(
     tasks.slice(0, 300).flatMap((task) => [nodeRun(task, { path: "a" }), nodeRun(task, { path: "b" })]),
   );
+  await stores.tasks.putNodeRuns(
+    Array.from({ length: 200 }, (_, at) =>
+      ["", ".x", ".y"].map((rest) => nodeRun(fanned, { path: `each[${at}]${rest}` })),
+    ).flat(),
+  );
   for (let moved = 1; moved > 0; ) moved = await indexTexts(mongo);
   await stores.payloads.put(["a", "b", "c"].map((key) => ({ key, json: "1" })));
   const deliveries = Array.from({ length: 1_000 }, (_, at) => {
@@ -51,6 +63,10 @@ beforeAll(async () => {
     return at % 3 === 0 ? delivered(one) : one;
   });
   await stores.deliveries.insert(deliveries);
+  for (let at = 0; at < 200; at++) {
+    const over = { id: `j${at}`, taskId: `t${at % 10}`, function: `f${at % 4}`, partition: at % 8, deadline: t0 + at };
+    await stores.jobs.insert(job({ ...over, project: at % 5 === 0 ? "other" : project }));
+  }
   for (let at = 0; at < 50; at++) {
     await stores.catalog.insertHead(workflowHead({ name: `w${at}`, deleted: at % 5 === 0 }));
     await stores.catalog.insertRevision(workflowRevision({ revision: at }));
@@ -126,6 +142,8 @@ const hot: Expected[] = [
   },
   { name: "nextDue", index: "partition", run: () => stores.tasks.nextDue([0, 1, 2, 3, 4, 5, 6, 7]), reads: 8 },
   { name: "listBacklog", index: "partition", run: () => stores.tasks.listBacklog(0, 20), reads: 20 },
+  { name: "listLimited", index: "project", run: () => stores.tasks.listLimited(project, "llm", 20), reads: 20 },
+  { name: "countLimited", index: "project", run: () => stores.tasks.countLimited(project, "llm", 50), reads: 50 },
   { name: "list", index: "project", run: list({}), reads: 20 },
   { name: "a later page of list", index: "project", run: list({ after }), reads: 22 },
   { name: "list since", index: "project", run: list({ createdAfter: t0 + 1_900 }), reads: 20 },
@@ -148,14 +166,46 @@ const hot: Expected[] = [
     run: () => stores.tasks.listNodeRuns({ project, id: tasks[4]?.id ?? "" }, 20, { attempt: 1, report: 1, path: "a" }),
     reads: 4,
   },
+  {
+    name: "listNodeRuns of items as such",
+    index: "taskId",
+    run: () => stores.tasks.listNodeRuns({ project, id: fanned.id }, 20, undefined, { prefix: "each[", top: true }),
+    reads: 20,
+  },
+  {
+    name: "listNodeRuns of one item",
+    index: "taskId",
+    run: () => stores.tasks.listNodeRuns({ project, id: fanned.id }, 20, undefined, { prefix: "each[7].", top: true }),
+    reads: 2,
+  },
+  {
+    name: "getNodeRuns",
+    index: "_id",
+    run: () => stores.tasks.getNodeRuns(tasks.slice(0, 20).map((task) => ({ ...keyOf(task), path: "b" }))),
+    reads: 20,
+  },
+  { name: "listChildren", index: "project", run: () => stores.tasks.listChildren(project, "mother", 20), reads: 20 },
+  {
+    name: "a later page of listChildren",
+    index: "project",
+    run: () => stores.tasks.listChildren(project, "mother", 20, tasks[1_000]?.id),
+    reads: 20,
+  },
   { name: "listExpired", index: "head.endTime", run: () => stores.tasks.listExpired(t0 + 90_000, 20), reads: 20 },
   { name: "payloads", index: "_id", run: () => stores.payloads.get(["a", "b"]), reads: 2 },
   { name: "getHead", index: "_id", run: () => stores.catalog.getHead(project, "w1"), reads: 1 },
   { name: "getRevision", index: "_id", run: () => stores.catalog.getRevision(project, "echo", 7), reads: 1 },
+  { name: "get of jobs", index: "_id", run: () => stores.jobs.get(["j1", "j2"].map((id) => ({ project, id }))), reads: 2 },
+  { name: "listQueued of jobs", index: "project", run: () => stores.jobs.listQueued(project, "f1", 20), reads: 20 },
+  { name: "listOfTask of jobs", index: "project", run: () => stores.jobs.listOfTask(project, "t1", 20), reads: 20 },
+  { name: "a later page of listOfTask", index: "project", run: () => stores.jobs.listOfTask(project, "t1", 5, "j11"), reads: 5 },
+  { name: "listDue of jobs", index: "wakeAt", run: () => stores.jobs.listDue([0, 1, 2, 3, 4, 5, 6, 7], t0 + 100, 20), reads: 20 },
+  { name: "nextDue of jobs", index: "wakeAt", run: () => stores.jobs.nextDue([0, 1, 2, 3, 4, 5, 6, 7]), reads: 1 },
   { name: "listHeads", index: "project", run: () => stores.catalog.listHeads(project, 10, "w2"), reads: 10 },
   { name: "listRevisions", index: "project", run: () => stores.catalog.listRevisions(project, "echo", 10, 30), reads: 10 },
   { name: "get of a delivery", index: "_id", run: () => stores.deliveries.get(project, "t1.2"), reads: 1 },
   { name: "listByTask", index: "project", run: () => stores.deliveries.listByTask(project, "t7", 10), reads: 2 },
+  { name: "listExhausted", index: "project", run: () => stores.deliveries.listExhausted(project, 10), reads: 0 },
   { name: "listDue of an endpoint", index: "lane", run: () => stores.deliveries.listDue("e1", t0 + 900, 20), reads: 20 },
   { name: "nextDue of all deliveries", index: "nextAttemptTime", run: () => stores.deliveries.nextDue(), reads: 1 },
   { name: "listExpired of deliveries", index: "settledAt", run: () => stores.deliveries.listExpired(t0 + 900, 20), reads: 20 },

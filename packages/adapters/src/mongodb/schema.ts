@@ -15,6 +15,8 @@ export const collections = {
   schedulers: "schedulers",
   deliveries: "deliveries",
   endpoints: "endpoints",
+  resources: "resources",
+  jobs: "jobs",
   locks: "locks",
   meta: "meta",
 } as const;
@@ -23,6 +25,7 @@ export const collections = {
 export const indexes = {
   due: "due",
   backlog: "backlog",
+  limited: "limited",
   byTime: "by_time",
   byState: "by_state",
   byWorkflow: "by_workflow",
@@ -36,6 +39,8 @@ export const indexes = {
   nextDue: "next_due",
   unreported: "unreported",
   settled: "settled",
+  byParent: "by_parent",
+  exhausted: "exhausted",
 } as const;
 
 /** Every index besides those on `_id`. A query of the hot path that would need another one fails its test. */
@@ -47,6 +52,11 @@ export const indexesOf: Readonly<Record<string, readonly IndexDescription[]>> = 
       name: indexes.backlog,
       key: { partition: 1, priority: -1, createTime: 1, _id: 1 },
       partialFilterExpression: { backlog: true },
+    },
+    {
+      name: indexes.limited,
+      key: { project: 1, "head.queueing.key": 1, priority: -1, createTime: 1, _id: 1 },
+      partialFilterExpression: { "head.queueing.kind": "limited" },
     },
     { name: indexes.byTime, key: { project: 1, createTime: -1, _id: -1 } },
     { name: indexes.byState, key: { project: 1, state: 1, createTime: -1, _id: -1 } },
@@ -61,6 +71,11 @@ export const indexesOf: Readonly<Record<string, readonly IndexDescription[]>> = 
       key: { project: 1, createTime: -1, _id: -1 },
       partialFilterExpression: { unindexed: true },
     },
+    {
+      name: indexes.byParent,
+      key: { project: 1, "parent.id": 1, _id: 1 },
+      partialFilterExpression: { "parent.id": { $exists: true } },
+    },
     // Nothing is owed exactly when there is nothing to wake up for: an ended task comes in with its last debt paid.
     { name: indexes.settled, key: { "head.endTime": 1, _id: 1 }, partialFilterExpression: { wakeAt: null } },
   ],
@@ -68,6 +83,19 @@ export const indexesOf: Readonly<Record<string, readonly IndexDescription[]>> = 
   [collections.search]: [{ name: indexes.byWord, key: { project: 1, words: 1, newest: -1 } }],
   [collections.uploads]: [{ name: indexes.byStart, key: { startTime: 1 } }],
   [collections.workflows]: [{ name: indexes.byName, key: { project: 1, deleted: 1, name: 1 } }],
+  [collections.resources]: [
+    { name: indexes.byName, key: { project: 1, kind: 1, name: 1 } },
+    { name: indexes.due, key: { kind: 1, wakeAt: 1, partition: 1 }, partialFilterExpression: { wakeAt: { $gte: 0 } } },
+  ],
+  [collections.jobs]: [
+    {
+      name: indexes.backlog,
+      key: { project: 1, function: 1, priority: -1, createTime: 1, _id: 1 },
+      partialFilterExpression: { queued: true },
+    },
+    { name: indexes.byTask, key: { project: 1, taskId: 1, jobId: 1 } },
+    { name: indexes.due, key: { wakeAt: 1, partition: 1 } },
+  ],
   [collections.revisions]: [{ name: indexes.byRevision, key: { project: 1, name: 1, revision: -1 } }],
   [collections.deliveries]: [
     {
@@ -78,6 +106,7 @@ export const indexesOf: Readonly<Record<string, readonly IndexDescription[]>> = 
     },
     { name: indexes.nextDue, key: { nextAttemptTime: 1 }, partialFilterExpression: { nextAttemptTime: { $gte: 0 } } },
     { name: indexes.byTask, key: { project: 1, taskId: 1, _id: 1 } },
+    { name: indexes.exhausted, key: { project: 1, _id: 1 }, partialFilterExpression: { "head.state": "exhausted" } },
     { name: indexes.unreported, key: { unreported: 1, _id: 1 }, partialFilterExpression: { unreported: true } },
     { name: indexes.settled, key: { settledAt: 1, _id: 1 }, partialFilterExpression: { settledAt: { $gte: 0 } } },
   ],

@@ -59,10 +59,10 @@ export async function indexTexts(mongo: Mongo, atLeast: number = segmentSize): P
   return batch.length;
 }
 
-/** How many tasks wait to be indexed, counted up to a full batch. */
-function countWaiting(mongo: Mongo): Promise<number> {
+/** How many tasks wait to be indexed, counted up to `limit`. */
+function countWaiting(mongo: Mongo, limit = segmentSize): Promise<number> {
   const tasks = mongo.db.collection<TaskDocument>(collections.tasks);
-  return mongo.attempt(() => tasks.countDocuments({ unindexed: true }, { hint: indexes.unindexed, limit: segmentSize }));
+  return mongo.attempt(() => tasks.countDocuments({ unindexed: true }, { hint: indexes.unindexed, limit }));
 }
 
 function ignoreDuplicates(error: Document): void {
@@ -96,16 +96,31 @@ async function segmentOf(tasks: readonly Unindexed[]): Promise<SegmentDocument> 
 /** How often an idle process looks whether a batch is full. */
 const idleMs = 2_000;
 const lockMs = 15_000;
+/** A process whose event loop is taken up for more than this share has tasks to look after first. */
+const busyShare = 0.25;
+/** So many unindexed tasks are indexed however busy the process is: a search reads each of them. */
+const maxUnindexed = 50_000;
+/** How often a busy process counts them. */
+const countMs = 15_000;
 
 /**
- * Keeps the index up in the background. It rests four times as long as it worked, so under full load it takes at most a fifth of one
- * connection's time and falls behind instead of slowing submits; then searches read more tasks as they are. Answers how to stop it.
+ * Keeps the index up in the background, when this process has little else to do: indexing a task costs the server as much as half of its
+ * other writes. Under load it falls behind, up to `maxWaiting` tasks, and searches read more tasks as they are. It rests four times as
+ * long as it worked, so it never takes more than a fifth of one connection's time. Answers how to stop it. `busy` tells the share of its
+ * time that the process was busy since it was asked before.
  */
-export function startSearchIndexer(mongo: Mongo, onError: (error: unknown) => void): () => Promise<void> {
+export function startSearchIndexer(
+  mongo: Mongo,
+  onError: (error: unknown) => void,
+  busy: () => number = eventLoopShare(),
+  maxWaiting = maxUnindexed,
+): () => Promise<void> {
   const owner = newWriteId();
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
+  let countedAt = Number.NEGATIVE_INFINITY;
+  let isFarBehind = false;
 
   const schedule = (ms: number): void => {
     if (stopped) return;
@@ -115,11 +130,22 @@ export function startSearchIndexer(mongo: Mongo, onError: (error: unknown) => vo
     timer.unref();
   };
 
+  /** Whether tasks can do without the index for now. */
+  async function mayWait(): Promise<boolean> {
+    if (busy() < busyShare) return false;
+    const at = performance.now();
+    if (at - countedAt >= countMs) {
+      countedAt = at;
+      isFarBehind = (await countWaiting(mongo, maxWaiting)) >= maxWaiting;
+    }
+    return !isFarBehind;
+  }
+
   async function turn(): Promise<void> {
     const start = performance.now();
     let moved = 0;
     try {
-      const full = (await countWaiting(mongo)) >= segmentSize;
+      const full = !(await mayWait()) && (await countWaiting(mongo)) >= segmentSize;
       if (full && (await takeLock(mongo, "search", owner, lockMs))) moved = await indexTexts(mongo);
     } catch (error) {
       onError(error);
@@ -132,5 +158,16 @@ export function startSearchIndexer(mongo: Mongo, onError: (error: unknown) => vo
     stopped = true;
     clearTimeout(timer);
     await running;
+  };
+}
+
+/** The share of time in which the event loop was busy, between one call and the next. */
+function eventLoopShare(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
   };
 }

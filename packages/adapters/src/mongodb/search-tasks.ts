@@ -51,7 +51,7 @@ async function searchUnindexed(mongo: Mongo, query: TaskQuery, words: readonly s
   const found: Stored[] = [];
   for await (const document of mongo.db
     .collection<TaskDocument>(collections.tasks)
-    .find(filter, { ...options, maxTimeMS: searchMs })) {
+    .find(filter, { ...options, batchSize: tasksPerRead, maxTimeMS: searchMs })) {
     const has = wordsOf(textOf(document));
     if (words.every((word) => has.has(word))) found.push(storedFromDocument(document));
     if (found.length >= query.limit) break;

@@ -89,14 +89,44 @@ test("a changed task keeps its place in the index", async () => {
   expect(await count("tasks", { unindexed: true })).toBe(0);
 });
 
+function fail(error: unknown): never {
+  throw error;
+}
+
 test("the background indexer works off what waits, and stops when told", async () => {
   const store = mongoTaskStore(mongo);
   await store.insert(make(0, segmentSize * 2));
-  const stop = startSearchIndexer(mongo, (error) => {
-    throw error;
-  });
+  const stop = startSearchIndexer(mongo, fail, () => 0);
   await expect.poll(() => count("tasks", { unindexed: true }), { timeout: 20_000 }).toBe(0);
   await stop();
   await store.insert(make(segmentSize * 2, segmentSize * 3));
   expect(await count("search")).toBe(2);
+});
+
+test("the background indexer leaves a busy process alone, and a search finds the tasks all the same", async () => {
+  const store = mongoTaskStore(mongo);
+  await store.insert(make(0, segmentSize * 2));
+  let asked = 0;
+  let share = 1;
+  const stop = startSearchIndexer(mongo, fail, () => {
+    asked++;
+    return share;
+  });
+  // Asked a second time, it has done with its first turn.
+  await expect.poll(() => asked, { timeout: 20_000 }).toBeGreaterThan(1);
+  expect(await count("search")).toBe(0);
+  expect((await store.list({ project: "acme", q: "n7 common", limit: 5 })).map((one) => one.task.text)).toEqual([
+    "common n7 odd",
+  ]);
+  share = 0;
+  await expect.poll(() => count("tasks", { unindexed: true }), { timeout: 20_000 }).toBe(0);
+  await stop();
+});
+
+test("the background indexer works in a busy process too when too many tasks wait", async () => {
+  const store = mongoTaskStore(mongo);
+  await store.insert(make(0, segmentSize * 2));
+  const stop = startSearchIndexer(mongo, fail, () => 1, segmentSize + 1);
+  await expect.poll(() => count("search"), { timeout: 20_000 }).toBeGreaterThan(0);
+  await stop();
 });

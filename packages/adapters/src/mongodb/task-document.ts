@@ -1,9 +1,12 @@
 import {
+  type Arrival,
   type Debt,
   type DeliveryStateName,
   type Failure,
   LonghaulError,
+  type ParentLink,
   type Queueing,
+  type Spent,
   type Stored,
   searchedText,
   type Task,
@@ -17,6 +20,8 @@ import { type PayloadDocument, payloadFromDocument, payloadSize, payloadToDocume
 import { hasWords } from "./words.ts";
 import { newWriteId } from "./write-id.ts";
 
+type EarlierDebt = Omit<Extract<Debt, { kind: "webhook" }>, "key">;
+
 /** What changes with the task; written as a whole, so that nothing of an earlier state stays behind. */
 interface HeadDocument {
   readonly version: number;
@@ -26,13 +31,22 @@ interface HeadDocument {
   readonly alone: boolean;
   readonly startTime?: number | undefined;
   readonly delivery?: { readonly state: DeliveryStateName; readonly sequence: number } | undefined;
-  /** Absent when nothing is owed. */
-  readonly owes?: readonly Debt[] | undefined;
+  /** Absent when nothing is owed. Those that an earlier version wrote lack the key. */
+  readonly owes?: readonly (Debt | EarlierDebt)[] | undefined;
+  readonly children?: true | undefined;
+  /** JSON text, because its errors may have any key. */
+  readonly inbox?: string | undefined;
+  readonly arrivals?: number | undefined;
+  readonly spent?: Spent | undefined;
+  readonly hold?: number | undefined;
   readonly queueing?: Queueing;
   readonly since?: number;
   readonly executor?: string;
   readonly leaseUntil?: number;
-  readonly waitingFor?: WaitingFor;
+  readonly waits?: readonly WaitingFor[];
+  readonly waitCount?: number;
+  /** As an earlier version wrote it. */
+  readonly waitingFor?: Omit<WaitingFor, "reason">;
   readonly endTime?: number;
   readonly output?: PayloadDocument;
   /** JSON text, because its details may have any key. */
@@ -74,6 +88,9 @@ export interface TaskDocument extends TaskChangeDocument {
   readonly webhook?: string | undefined;
   readonly bodyHash?: string | undefined;
   readonly retryOf?: string | undefined;
+  readonly parent?: ParentLink | undefined;
+  readonly depth?: number | undefined;
+  readonly limitKeys?: readonly string[] | undefined;
   readonly insertId: string;
   readonly rev: number;
   readonly writeId: string;
@@ -99,6 +116,9 @@ export function taskToDocument(task: Task): TaskDocument {
     webhook: task.webhook && JSON.stringify(task.webhook),
     bodyHash: task.bodyHash,
     retryOf: task.retryOf,
+    parent: task.parent,
+    depth: task.depth,
+    limitKeys: task.limitKeys,
     insertId: id,
     rev: 0,
     writeId: id,
@@ -121,6 +141,11 @@ export function taskChange(task: Task): TaskChangeDocument {
       startTime: task.startTime,
       delivery: task.delivery,
       owes: task.owes.length > 0 ? task.owes : undefined,
+      children: task.children,
+      inbox: task.inbox && JSON.stringify(task.inbox),
+      arrivals: task.arrivals,
+      spent: task.spent,
+      hold: task.hold,
       ...stateFields(task),
     },
   };
@@ -133,7 +158,7 @@ function stateFields(task: Task): Partial<HeadDocument> {
     case "running":
       return { executor: task.executor, leaseUntil: task.leaseUntil };
     case "waiting":
-      return { waitingFor: task.waitingFor };
+      return { waits: task.waits, waitCount: task.waitCount };
     case "succeeded":
       return { endTime: task.endTime, output: payloadToDocument(task.output) };
     default:
@@ -158,7 +183,12 @@ function taskFromDocument(document: TaskDocument): Task {
       }
       break;
     case "waiting":
-      if (head.waitingFor) return { ...common, state, waitingFor: head.waitingFor };
+      if (head.waits && head.waitCount !== undefined) {
+        return { ...common, state, waits: head.waits, waitCount: head.waitCount };
+      }
+      if (head.waitingFor) {
+        return { ...common, state, waits: [{ ...head.waitingFor, reason: "The node waits." }], waitCount: 1 };
+      }
       break;
     case "succeeded":
       if (head.endTime !== undefined && head.output) {
@@ -193,7 +223,7 @@ function commonFromDocument(document: TaskDocument): TaskCommon {
     report: head.report,
     tries: head.tries,
     alone: head.alone,
-    owes: head.owes ?? [],
+    owes: head.owes?.map((debt) => ("key" in debt ? debt : { ...debt, key: debt.event })) ?? [],
   };
   if (document.notBefore !== undefined) common.notBefore = document.notBefore;
   if (document.webhook !== undefined) {
@@ -202,8 +232,19 @@ function commonFromDocument(document: TaskDocument): TaskCommon {
   }
   if (document.bodyHash !== undefined) common.bodyHash = document.bodyHash;
   if (document.retryOf !== undefined) common.retryOf = document.retryOf;
+  if (document.parent !== undefined) common.parent = document.parent;
+  if (document.depth !== undefined) common.depth = document.depth;
+  if (document.limitKeys !== undefined) common.limitKeys = document.limitKeys;
   if (head.startTime !== undefined) common.startTime = head.startTime;
   if (head.delivery !== undefined) common.delivery = head.delivery;
+  if (head.children !== undefined) common.children = head.children;
+  if (head.inbox !== undefined) {
+    const inbox: readonly Arrival[] = JSON.parse(head.inbox);
+    common.inbox = inbox;
+  }
+  if (head.arrivals !== undefined) common.arrivals = head.arrivals;
+  if (head.spent !== undefined) common.spent = head.spent;
+  if (head.hold !== undefined) common.hold = head.hold;
   return common;
 }
 
@@ -225,4 +266,12 @@ function labelOf(term: string): [string, string] {
 /** About how many bytes a new task takes. */
 export function taskSize(task: Task): number {
   return 1_024 + payloadSize(task.input) + task.text.length;
+}
+
+/** About how many bytes a changed task takes. */
+export function changedSize(task: Task): number {
+  const output = task.state === "succeeded" ? payloadSize(task.output) : 0;
+  const waits = task.state === "waiting" ? task.waits.length * 256 : 0;
+  const inbox = task.inbox?.reduce((sum, { payload }) => sum + 256 + payloadSize(payload), 0) ?? 0;
+  return 512 + output + waits + inbox;
 }

@@ -1,4 +1,4 @@
-import type { TaskKey, TaskQuery } from "@longhaul/core";
+import type { NodeRunFilter, NodeRunKey, TaskKey, TaskQuery } from "@longhaul/core";
 import type { Document, Filter, Sort } from "mongodb";
 import type { NodeRunDocument } from "./node-run-document.ts";
 import { collections, indexes } from "./schema.ts";
@@ -62,6 +62,15 @@ export function backlogTasks(partition: number, limit: number): Query {
   };
 }
 
+export function limitedTasks(project: string, key: string, limit: number): Query {
+  return {
+    filter: { project, "head.queueing.key": key, "head.queueing.kind": "limited" },
+    sort: { priority: -1, createTime: 1, _id: 1 },
+    limit,
+    hint: indexes.limited,
+  };
+}
+
 /** Ended tasks that owe nothing, the earliest end first; those whose removal was cut off as well. */
 export function expiredTasks(settledBy: number, limit: number): Query {
   return {
@@ -114,10 +123,40 @@ export function unindexedTasks(query: TaskQuery): Query {
   return { filter: { ...listFilter(query), unindexed: true }, sort: newestFirst, limit: 0, hint: indexes.unindexed };
 }
 
+export function childrenOf(project: string, parentId: string, limit: number, after?: string): Query {
+  const behind = after === undefined ? {} : { _id: { $gt: after } };
+  return {
+    filter: { project, "parent.id": parentId, removing: { $exists: false }, ...behind },
+    sort: { _id: 1 },
+    limit,
+    hint: indexes.byParent,
+  };
+}
+
+export function nodeRunsByKeys(
+  keys: readonly NodeRunKey[],
+): Omit<Query<NodeRunDocument>, "sort" | "limit"> & { batchSize: number } {
+  const ids = [...new Set(keys.map(({ id, path }) => `${id}/${path}`))];
+  const projects = [...new Set(keys.map(({ project }) => project))];
+  return { filter: { _id: { $in: ids }, project: { $in: projects } }, hint: "_id_", batchSize: ids.length + 1 };
+}
+
+/** No path goes on with it: it sorts behind everything that begins with a prefix. */
+const lastCharacter = "\u{10ffff}";
+
+/** What the index alone tells of a path. */
+function pathsOf({ prefix = "", top }: NodeRunFilter): Filter<NodeRunDocument> {
+  const begins = prefix === "" ? {} : { $gte: prefix, $lt: `${prefix}${lastCharacter}` };
+  // Behind the prefix, which is passed over by its length: nothing of it needs escaping then.
+  const ends = top === true ? { $regex: `^.{${Array.from(prefix).length}}([^[\\]]|\\](?!\\.))*$`, $options: "s" } : {};
+  return prefix === "" && top !== true ? {} : { path: { ...begins, ...ends } };
+}
+
 export function nodeRunsOf(
   key: TaskKey,
   limit: number,
   after?: { readonly attempt: number; readonly report: number; readonly path?: string },
+  only: NodeRunFilter = {},
 ): Query<NodeRunDocument> {
   // Three disjoint ranges of one index, so that a page deep in a long task reads no more than itself.
   const ranges: Filter<NodeRunDocument>[] = after
@@ -128,7 +167,7 @@ export function nodeRunsOf(
       ]
     : [];
   return {
-    filter: { taskId: key.id, project: key.project, ...(after ? { $or: ranges } : {}) },
+    filter: { taskId: key.id, project: key.project, ...pathsOf(only), ...(after ? { $or: ranges } : {}) },
     sort: { attempt: 1, report: 1, path: 1 },
     limit,
     hint: indexes.byTask,

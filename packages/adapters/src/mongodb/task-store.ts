@@ -1,15 +1,14 @@
-import type { Change, ReplaceResult, Stored, Task, TaskKey, TaskStore } from "@longhaul/core";
+import type { Change, NodeRun, NodeRunKey, ReplaceResult, Stored, Task, TaskKey, TaskStore } from "@longhaul/core";
 import { compareAndSet, type FieldChange } from "./compare-and-set.ts";
 import type { Fallible, Mongo } from "./connection.ts";
 import { gatherBatches } from "./gather-batches.ts";
 import { insertNew } from "./insert-new.ts";
 import { type NodeRunDocument, nodeRunFromDocument, nodeRunSize } from "./node-run-document.ts";
-import { payloadSize } from "./payload-document.ts";
 import { readNow } from "./read-now.ts";
 import { listExpiredTasks, removeTasks } from "./remove-tasks.ts";
 import { collections } from "./schema.ts";
 import { searchTasks } from "./search-tasks.ts";
-import { storedFromDocument, type TaskDocument, taskChange, taskSize, taskToDocument } from "./task-document.ts";
+import { changedSize, storedFromDocument, type TaskDocument, taskChange, taskSize, taskToDocument } from "./task-document.ts";
 import * as queries from "./task-queries.ts";
 import { newWriteId } from "./write-id.ts";
 import { writeNodeRuns } from "./write-node-runs.ts";
@@ -55,15 +54,23 @@ export function mongoTaskStore(mongo: Mongo): TaskStore {
       return next?.wakeAt ?? undefined;
     },
     listBacklog: (partition, limit) => read(queries.backlogTasks(partition, limit)),
+    listLimited: (project, key, limit) => read(queries.limitedTasks(project, key, limit)),
+    countLimited: (project, key, limit) =>
+      mongo.attempt(() => {
+        const { filter, hint } = queries.limitedTasks(project, key, limit);
+        return tasks.countDocuments(filter, { hint, limit });
+      }),
     list: async (query) => {
       if (query.states?.length === 0) return [];
       if (query.q === undefined) return await read(queries.listedTasks(query));
       const byId = await read(queries.taskById(query, query.q));
       return byId.length > 0 ? byId : await searchTasks(mongo, query, query.q);
     },
-    listNodeRuns: (key, limit, after) =>
+    listChildren: (project, parentId, limit, after) => read(queries.childrenOf(project, parentId, limit, after)),
+    getNodeRuns: async (keys) => (keys.length === 0 ? [] : await getNodeRuns(mongo, keys)),
+    listNodeRuns: (key, limit, after, only) =>
       mongo.attempt(async () => {
-        const { filter, ...options } = queries.nodeRunsOf(key, limit, after);
+        const { filter, ...options } = queries.nodeRunsOf(key, limit, after, only);
         return (await nodeRuns.find(filter, { ...options, batchSize: limit }).toArray()).map(nodeRunFromDocument);
       }),
     putNodeRuns: async (runs) => void (await putNodeRuns(runs)),
@@ -96,12 +103,22 @@ async function replaceTasks(mongo: Mongo, group: readonly Change[]): Promise<rea
 }
 
 function changeSize({ next, nodeRuns = [] }: Change): number {
-  const output = next.state === "succeeded" ? payloadSize(next.output) : 0;
-  return 512 + output + nodeRuns.reduce((sum, run) => sum + nodeRunSize(run), 0);
+  return changedSize(next) + nodeRuns.reduce((sum, run) => sum + nodeRunSize(run), 0);
 }
 
 function fieldChange({ next, rev }: Change): FieldChange {
   return { id: next.id, project: next.project, rev, writeId: newWriteId(), fields: taskChange(next) };
+}
+
+async function getNodeRuns(mongo: Mongo, keys: readonly NodeRunKey[]): Promise<readonly (NodeRun | undefined)[]> {
+  const runs = mongo.db.collection<NodeRunDocument>(collections.nodeRuns);
+  const { filter, ...options } = queries.nodeRunsByKeys(keys);
+  const documents = await mongo.attempt(() => runs.find(filter, options).toArray());
+  const found = new Map(documents.map((document) => [document._id, document]));
+  return keys.map(({ project, id, path }) => {
+    const document = found.get(`${id}/${path}`);
+    return document?.project === project ? nodeRunFromDocument(document) : undefined;
+  });
 }
 
 async function getTasks(mongo: Mongo, keys: readonly TaskKey[]): Promise<readonly (Stored | undefined)[]> {

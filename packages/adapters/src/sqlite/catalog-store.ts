@@ -1,5 +1,5 @@
 import type { CatalogStore, WorkflowHead, WorkflowRevision } from "@longhaul/core";
-import { type Connection, numberAt, type Row, textAt } from "./connection.ts";
+import { type Connection, numberAt, type Row, type SqlValue, textAt } from "./connection.ts";
 import { asStoreError } from "./store-error.ts";
 import type { Writer } from "./writer.ts";
 
@@ -15,12 +15,27 @@ export const catalogSql = {
     "SELECT json FROM workflow_revisions WHERE project = ? AND name = ? AND revision < ? ORDER BY revision DESC LIMIT ?",
 } as const;
 
-/** CatalogStore on SQLite: heads and revisions as JSON beside their keys. */
-export function sqliteCatalogStore(db: Connection, writer: Writer): CatalogStore {
-  const getHead = db.prepare(catalogSql.getHead);
+export interface CatalogWrites {
+  insertHead(values: readonly SqlValue[]): "inserted" | "exists";
+  replaceHead(values: readonly SqlValue[]): "replaced" | "stale";
+  insertRevision(values: readonly SqlValue[]): "inserted" | "exists";
+}
+
+/** What is written of workflows, inside a transaction that others share; values in the order of the statements. */
+export function catalogWrites(db: Connection): CatalogWrites {
   const insertHead = db.prepare(catalogSql.insertHead);
   const replaceHead = db.prepare(catalogSql.replaceHead);
   const insertRevision = db.prepare(catalogSql.insertRevision);
+  return {
+    insertHead: (values) => (insertHead.run(values) === 0 ? "exists" : "inserted"),
+    replaceHead: (values) => (replaceHead.run(values) === 0 ? "stale" : "replaced"),
+    insertRevision: (values) => (insertRevision.run(values) === 0 ? "exists" : "inserted"),
+  };
+}
+
+/** CatalogStore on SQLite: heads and revisions as JSON beside their keys. */
+export function sqliteCatalogStore(db: Connection, writer: Writer): CatalogStore {
+  const getHead = db.prepare(catalogSql.getHead);
   const getRevision = db.prepare(catalogSql.getRevision);
   const listHeads = db.prepare(catalogSql.listHeads);
   const listRevisions = db.prepare(catalogSql.listRevisions);
@@ -33,21 +48,15 @@ export function sqliteCatalogStore(db: Connection, writer: Writer): CatalogStore
       }),
     insertHead: (head) => {
       const json = JSON.stringify(head);
-      return writer.write(json.length, () =>
-        insertHead.run([head.project, head.name, head.deleted ? 1 : 0, json]) === 0 ? "exists" : "inserted",
-      );
+      return writer.write(json.length, "insertHead", [head.project, head.name, head.deleted ? 1 : 0, json]);
     },
     replaceHead: (next, rev) => {
       const json = JSON.stringify(next);
-      return writer.write(json.length, () =>
-        replaceHead.run([next.deleted ? 1 : 0, json, next.project, next.name, rev]) === 0 ? "stale" : "replaced",
-      );
+      return writer.write(json.length, "replaceHead", [next.deleted ? 1 : 0, json, next.project, next.name, rev]);
     },
     insertRevision: (revision) => {
       const json = JSON.stringify(revision);
-      return writer.write(json.length, () =>
-        insertRevision.run([revision.project, revision.name, revision.revision, json]) === 0 ? "exists" : "inserted",
-      );
+      return writer.write(json.length, "insertRevision", [revision.project, revision.name, revision.revision, json]);
     },
     getRevision: (project, name, revision) =>
       tried(() => {

@@ -12,6 +12,8 @@ export const deliverySql = {
   insertBody: "INSERT INTO delivery_bodies VALUES (?, ?, ?)",
   get: `SELECT ${columns} FROM deliveries d ${joined} WHERE d.id = ? AND d.project = ?`,
   listByTask: `SELECT ${columns} FROM deliveries d INDEXED BY deliveries_task ${joined} WHERE d.task_id = ? AND d.id > ? AND d.project = ? ORDER BY d.id LIMIT ?`,
+  listExhausted:
+    "SELECT id FROM deliveries INDEXED BY deliveries_exhausted WHERE project = ? AND id > ? AND json_extract(standing, '$.state') = 'exhausted' ORDER BY id LIMIT ?",
   replace:
     "UPDATE deliveries SET rev = rev + 1, next_time = ?, unreported = ?, standing = ?, settled_at = ? WHERE id = ? AND project = ? AND rev = ?",
   // From endpoint to endpoint, not from delivery to delivery.
@@ -33,7 +35,7 @@ export const deliverySql = {
     "INSERT INTO endpoints VALUES (?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET failures = excluded.failures, paused_until = excluded.paused_until",
 } as const;
 
-/** Bounds one transaction, so that it holds the event loop for a moment only: a body may have hundreds of KiB. */
+/** Bounds one transaction, so that it holds up other writes for a moment only: a body may have hundreds of KiB. */
 const removedAtOnce = 16;
 
 type Fixed = Pick<
@@ -42,55 +44,77 @@ type Fixed = Pick<
 >;
 type Standing = Omit<Delivery, keyof Fixed | "body">;
 
-/** DeliveryStore on SQLite: the message is written once, its standing with every change. */
-export function sqliteDeliveryStore(db: Connection, writer: Writer): DeliveryStore {
+/** A new delivery as rows: the columns of both tables behind `seq`. */
+interface DeliveryRows {
+  readonly delivery: readonly SqlValue[];
+  readonly body: readonly SqlValue[];
+}
+
+export interface DeliveryWrites {
+  insertDeliveries(deliveries: readonly DeliveryRows[]): ("inserted" | "exists")[];
+  replaceDeliveries(changes: readonly (readonly SqlValue[])[]): ("replaced" | "stale")[];
+  removeDeliveries(expired: readonly Expired[]): number;
+  putEndpoint(values: readonly SqlValue[]): void;
+}
+
+/** What is written of deliveries, inside a transaction that others share. */
+export function deliveryWrites(db: Connection): DeliveryWrites {
   const insert = db.prepare(deliverySql.insert);
   const insertBody = db.prepare(deliverySql.insertBody);
+  const replace = db.prepare(deliverySql.replace);
+  const find = db.prepare(deliverySql.find);
+  const removeBody = db.prepare(deliverySql.removeBody);
+  const remove = db.prepare(deliverySql.remove);
+  const removeIdleEndpoint = db.prepare(deliverySql.removeIdleEndpoint);
+  const putEndpoint = db.prepare(deliverySql.putEndpoint);
+  let seq = numberAt(db.prepare(deliverySql.lastSeq).get([]) ?? [], 0);
+
+  function insertOne({ delivery, body }: DeliveryRows): "inserted" | "exists" {
+    const next = seq + 1;
+    if (insert.run([next, ...delivery]) === 0) return "exists";
+    seq = next;
+    insertBody.run([next, ...body]);
+    return "inserted";
+  }
+
+  return {
+    insertDeliveries: (deliveries) => deliveries.map(insertOne),
+    replaceDeliveries: (changes) => changes.map((values) => (replace.run(values) === 0 ? "stale" : "replaced")),
+    removeDeliveries: (expired) => {
+      const endpoints = new Set<string>();
+      let removed = 0;
+      for (const { id, project, rev } of expired) {
+        const row = find.get([id, project, rev]);
+        if (!row) continue;
+        removeBody.run([numberAt(row, 0)]);
+        remove.run([numberAt(row, 0)]);
+        endpoints.add(textAt(row, 1));
+        removed++;
+      }
+      for (const endpoint of endpoints) removeIdleEndpoint.run([endpoint]);
+      return removed;
+    },
+    putEndpoint: (values) => void putEndpoint.run(values),
+  };
+}
+
+/** DeliveryStore on SQLite: the message is written once, its standing with every change. */
+export function sqliteDeliveryStore(db: Connection, writer: Writer): DeliveryStore {
   const get = db.prepare(deliverySql.get);
   const listByTask = db.prepare(deliverySql.listByTask);
-  const replace = db.prepare(deliverySql.replace);
+  const listExhausted = db.prepare(deliverySql.listExhausted);
   const nextEndpoint = db.prepare(deliverySql.nextEndpoint);
   const listDue = db.prepare(deliverySql.listDue);
   const nextDue = db.prepare(deliverySql.nextDue);
   const listUnreported = db.prepare(deliverySql.listUnreported);
   const listExpired = db.prepare(deliverySql.listExpired);
-  const find = db.prepare(deliverySql.find);
-  const removeBody = db.prepare(deliverySql.removeBody);
-  const remove = db.prepare(deliverySql.remove);
-  const removeIdleEndpoint = db.prepare(deliverySql.removeIdleEndpoint);
   const getEndpoint = db.prepare(deliverySql.getEndpoint);
-  const putEndpoint = db.prepare(deliverySql.putEndpoint);
-  let seq = numberAt(db.prepare(deliverySql.lastSeq).get([]) ?? [], 0);
-
-  function insertOne(delivery: Delivery): "inserted" | "exists" {
-    const { id, project, taskId, endpoint } = delivery;
-    const next = seq + 1;
-    if (insert.run([next, id, project, taskId, endpoint, ...standingOf(delivery)]) === 0) return "exists";
-    seq = next;
-    insertBody.run([next, fixedOf(delivery), delivery.body]);
-    return "inserted";
-  }
-
-  function removeSome(expired: readonly Expired[]): number {
-    const endpoints = new Set<string>();
-    let removed = 0;
-    for (const { id, project, rev } of expired) {
-      const row = find.get([id, project, rev]);
-      if (!row) continue;
-      removeBody.run([numberAt(row, 0)]);
-      remove.run([numberAt(row, 0)]);
-      endpoints.add(textAt(row, 1));
-      removed++;
-    }
-    for (const endpoint of endpoints) removeIdleEndpoint.run([endpoint]);
-    return removed;
-  }
 
   return {
     insert: async (deliveries) => {
       if (deliveries.length === 0) return [];
       const bytes = deliveries.reduce((total, one) => total + 1_000 + one.body.length, 0);
-      return writer.write(bytes, () => deliveries.map(insertOne));
+      return writer.write(bytes, "insertDeliveries", deliveries.map(rowsOf));
     },
     get: (project, id) =>
       tried(() => {
@@ -99,13 +123,12 @@ export function sqliteDeliveryStore(db: Connection, writer: Writer): DeliverySto
       }),
     listByTask: (project, taskId, limit, after = "") =>
       tried(() => listByTask.all([taskId, after, project, limit]).map((row) => storedOf(row).delivery)),
+    listExhausted: (project, limit, after = "") =>
+      tried(() => listExhausted.all([project, after, limit]).map((row) => textAt(row, 0))),
     replace: async (changes) => {
       if (changes.length === 0) return [];
-      return writer.write(changes.length * 1_000, () =>
-        changes.map(({ next, rev }) =>
-          replace.run([...standingOf(next), next.id, next.project, rev]) === 0 ? "stale" : "replaced",
-        ),
-      );
+      const rows = changes.map(({ next, rev }) => [...standingOf(next), next.id, next.project, rev]);
+      return writer.write(changes.length * 1_000, "replaceDeliveries", rows);
     },
     listDueEndpoints: (until, limit, after = "") =>
       tried(() => {
@@ -135,7 +158,7 @@ export function sqliteDeliveryStore(db: Connection, writer: Writer): DeliverySto
       let removed = 0;
       for (let from = 0; from < expired.length; from += removedAtOnce) {
         const some = expired.slice(from, from + removedAtOnce);
-        removed += await writer.write(some.length * 1_000, () => removeSome(some));
+        removed += await writer.write(some.length * 1_000, "removeDeliveries", some);
       }
       return removed;
     },
@@ -148,9 +171,14 @@ export function sqliteDeliveryStore(db: Connection, writer: Writer): DeliverySto
         return typeof pausedUntil === "number" ? { ...health, pausedUntil } : health;
       }),
     putEndpoint: ({ endpoint, consecutiveFailures, pausedUntil }) =>
-      writer.write(200, () => void putEndpoint.run([endpoint, consecutiveFailures, pausedUntil ?? null])),
+      writer.write(200, "putEndpoint", [endpoint, consecutiveFailures, pausedUntil ?? null]),
     now: async () => Date.now(),
   };
+}
+
+function rowsOf(delivery: Delivery): DeliveryRows {
+  const { id, project, taskId, endpoint, body } = delivery;
+  return { delivery: [id, project, taskId, endpoint, ...standingOf(delivery)], body: [fixedOf(delivery), body] };
 }
 
 /** The columns that change: when it is due, whether the scheduler knows, and the rest as JSON. */

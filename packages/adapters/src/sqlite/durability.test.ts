@@ -118,6 +118,9 @@ test("a closed store refuses reads and writes with unavailable, and finishes wha
   await expect(stores.tasks.get([keyOf(queued())])).rejects.toEqual(unavailable);
   await expect(stores.tasks.list({ project: "acme", limit: 1 })).rejects.toEqual(unavailable);
   await expect(stores.tasks.nextDue([1])).rejects.toEqual(unavailable);
+  await expect(stores.tasks.listChildren("acme", task.id, 1)).rejects.toEqual(unavailable);
+  await expect(stores.tasks.getNodeRuns([{ ...keyOf(task), path: "a" }])).rejects.toEqual(unavailable);
+  await expect(stores.tasks.listNodeRuns(keyOf(task), 1, undefined, { top: true })).rejects.toEqual(unavailable);
   await expect(stores.payloads.put([{ key: "a", json: "1" }])).rejects.toEqual(unavailable);
   await expect(stores.payloads.get(["a"])).rejects.toEqual(unavailable);
   await expect(stores.catalog.getHead("acme", "a")).rejects.toEqual(unavailable);

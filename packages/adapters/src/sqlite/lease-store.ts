@@ -16,10 +16,14 @@ export const leaseSql = {
   owners: "SELECT owner FROM owners WHERE until > ? ORDER BY owner",
 } as const;
 
-const rowBytes = 200;
+export interface LeaseWrites {
+  renewLeases(by: { readonly owner: string; readonly until: number }): void;
+  takeLease(by: { readonly partition: number; readonly owner: string; readonly epoch: number; readonly until: number }): boolean;
+  giveLeases(by: { readonly owner: string; readonly partitions: readonly number[] | "all" }): void;
+}
 
-/** LeaseStore on SQLite. */
-export function sqliteLeaseStore(db: Connection, writer: Writer): LeaseStore {
+/** What is written of leases, inside a transaction that others share. */
+export function leaseWrites(db: Connection): LeaseWrites {
   const live = db.prepare(leaseSql.live);
   const renew = db.prepare(leaseSql.renew);
   const first = db.prepare(leaseSql.first);
@@ -27,15 +31,33 @@ export function sqliteLeaseStore(db: Connection, writer: Writer): LeaseStore {
   const give = db.prepare(leaseSql.give);
   const giveAll = db.prepare(leaseSql.giveAll);
   const leave = db.prepare(leaseSql.leave);
+  return {
+    renewLeases: ({ owner, until }) => {
+      live.run([owner, until]);
+      renew.run([until, owner]);
+    },
+    takeLease: ({ partition, owner, epoch, until }) =>
+      epoch === 0 ? first.run([partition, owner, until]) > 0 : take.run([owner, until, partition, epoch]) > 0,
+    giveLeases: ({ owner, partitions }) => {
+      if (partitions === "all") {
+        giveAll.run([owner]);
+        leave.run([owner]);
+        return;
+      }
+      for (const partition of partitions) give.run([partition, owner]);
+    },
+  };
+}
+
+const rowBytes = 200;
+
+/** LeaseStore on SQLite. */
+export function sqliteLeaseStore(db: Connection, writer: Writer): LeaseStore {
   const leases = db.prepare(leaseSql.leases);
   const owners = db.prepare(leaseSql.owners);
 
   return {
-    renew: (owner, until) =>
-      writer.write(rowBytes, () => {
-        live.run([owner, until]);
-        renew.run([until, owner]);
-      }),
+    renew: (owner, until) => writer.write(rowBytes, "renewLeases", { owner, until }),
     list: async (now) => {
       try {
         return {
@@ -51,18 +73,7 @@ export function sqliteLeaseStore(db: Connection, writer: Writer): LeaseStore {
         throw asStoreError(error);
       }
     },
-    take: (partition, owner, epoch, until) =>
-      writer.write(rowBytes, () =>
-        epoch === 0 ? first.run([partition, owner, until]) > 0 : take.run([owner, until, partition, epoch]) > 0,
-      ),
-    give: (owner, partitions) =>
-      writer.write(rowBytes, () => {
-        if (partitions === "all") {
-          giveAll.run([owner]);
-          leave.run([owner]);
-          return;
-        }
-        for (const partition of partitions) give.run([partition, owner]);
-      }),
+    take: (partition, owner, epoch, until) => writer.write(rowBytes, "takeLease", { partition, owner, epoch, until }),
+    give: (owner, partitions) => writer.write(rowBytes, "giveLeases", { owner, partitions }),
   };
 }

@@ -134,6 +134,72 @@ export const migrations: readonly string[] = [
   ) WHERE next_time IS NULL AND unreported IS NULL;
   CREATE INDEX deliveries_settled ON deliveries (settled_at) WHERE settled_at IS NOT NULL;
   `,
+  `
+  -- Which tasks a task started; apart from the tasks, so that a task without a parent has no row more.
+  CREATE TABLE task_children (
+    project TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (project, parent, id)
+  ) WITHOUT ROWID;
+  -- What a task owes has a key, and it may wait for several nodes.
+  UPDATE tasks SET head = json_set(head, '$.owes', (
+    SELECT json_group_array(json_set(value, '$.key', json_extract(value, '$.event'))) FROM json_each(head, '$.owes')
+  )) WHERE wake_at IS NOT NULL AND json_array_length(head, '$.owes') > 0;
+  UPDATE tasks SET head = json_remove(json_set(
+    head,
+    '$.waits', json_array(json_set(json_extract(head, '$.waitingFor'), '$.reason', 'The node waits.')),
+    '$.waitCount', 1
+  ), '$.waitingFor') WHERE state = 2;
+  `,
+  `
+  -- Small things that people or schedulers manage by name: connections, secrets, schedules, limits.
+  CREATE TABLE resources (
+    project TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    uid TEXT NOT NULL,
+    create_time INTEGER NOT NULL,
+    update_time INTEGER NOT NULL,
+    wake_at INTEGER,
+    json TEXT NOT NULL,
+    rev INTEGER NOT NULL,
+    PRIMARY KEY (project, kind, name)
+  ) WITHOUT ROWID;
+  CREATE INDEX resources_wake ON resources (kind, wake_at, part) WHERE wake_at IS NOT NULL;
+  `,
+  `
+  -- What can be replayed together.
+  CREATE INDEX deliveries_exhausted ON deliveries (project, id) WHERE json_extract(standing, '$.state') = 'exhausted';
+  `,
+  `
+  -- The limit that a queued task waits for; null for all others.
+  ALTER TABLE tasks ADD COLUMN limit_key TEXT;
+  CREATE INDEX tasks_limited ON tasks (project, limit_key, priority DESC, create_time, id) WHERE limit_key IS NOT NULL;
+  `,
+  `
+  -- Calls of functions that remote workers serve. What is not needed to find one is in its JSON.
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    project TEXT NOT NULL,
+    id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    task_id TEXT NOT NULL,
+    function TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    queued INTEGER,
+    wake_at INTEGER NOT NULL,
+    json TEXT NOT NULL,
+    rev INTEGER NOT NULL
+  );
+  CREATE UNIQUE INDEX jobs_key ON jobs (project, id);
+  CREATE INDEX jobs_queued ON jobs (project, function, priority DESC, create_time, id) WHERE queued IS NOT NULL;
+  CREATE INDEX jobs_task ON jobs (project, task_id, id);
+  CREATE INDEX jobs_wake ON jobs (wake_at, part);
+  `,
 ];
 
 /** Brings a database to the schema of this version. Refuses one that a newer version wrote, and touches nothing of it. */

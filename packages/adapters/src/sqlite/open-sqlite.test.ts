@@ -5,8 +5,10 @@ import {
   type Opened,
   testCatalogStore,
   testDeliveryStore,
+  testJobStore,
   testLeaseStore,
   testPayloadStore,
+  testResourceStore,
   testRetention,
   testTaskStore,
 } from "../contract/index.ts";
@@ -56,3 +58,7 @@ testLeaseStore("SQLite in memory", inMemory("leases"));
 testLeaseStore("SQLite in a file", inFile("leases"));
 testDeliveryStore("SQLite in memory", inMemory("deliveries"));
 testDeliveryStore("SQLite in a file", inFile("deliveries"));
+testJobStore("SQLite in memory", inMemory("jobs"));
+testJobStore("SQLite in a file", inFile("jobs"));
+testResourceStore("SQLite in memory", inMemory("resources"));
+testResourceStore("SQLite in a file", inFile("resources"));

@@ -8,17 +8,37 @@ export const payloadSql = {
   get: "SELECT json FROM payloads WHERE key = ?",
 } as const;
 
+interface NewPayload {
+  readonly key: string;
+  readonly json: string;
+}
+
+export interface PayloadWrites {
+  putPayloads(payloads: readonly NewPayload[]): void;
+}
+
+/** What is written of payloads, inside a transaction that others share. */
+export function payloadWrites(db: Connection): PayloadWrites {
+  const put = db.prepare(payloadSql.put);
+  return {
+    putPayloads: (payloads) => {
+      for (const { key, json } of payloads) put.run([key, json]);
+    },
+  };
+}
+
 /** PayloadStore on SQLite: one table, whatever the size. */
 export function sqlitePayloadStore(db: Connection, writer: Writer): PayloadStore {
-  const put = db.prepare(payloadSql.put);
   const get = db.prepare(payloadSql.get);
   return {
     put: async (payloads) => {
       if (payloads.length === 0) return;
       const bytes = payloads.reduce((total, one) => total + one.json.length, 0);
-      await writer.write(bytes, () => {
-        for (const { key, json } of payloads) put.run([key, json]);
-      });
+      await writer.write(
+        bytes,
+        "putPayloads",
+        payloads.map(({ key, json }) => ({ key, json })),
+      );
     },
     get: async (keys) => {
       try {

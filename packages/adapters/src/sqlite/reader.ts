@@ -1,8 +1,9 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { LonghaulError } from "@longhaul/core";
 import type { Connection, Query, Row, SqlValue } from "./connection.ts";
 import type { ReaderAnswer, ReaderMessage } from "./reader-messages.ts";
 import { attachSearchIndex } from "./search-index.ts";
+import { startThread } from "./start-thread.ts";
 import { asStoreError } from "./store-error.ts";
 
 /** Reads that may take long, away from the event loop where there is a file. */
@@ -61,7 +62,7 @@ export function threadReader(file: string, busyTimeoutMs: number): Reader {
   let timer: NodeJS.Timeout | undefined;
 
   function start(): Worker {
-    const fresh = startWorker(file, busyTimeoutMs);
+    const fresh = startThread("reader-worker", { file, busyTimeoutMs });
     const lost = (cause: unknown): void => {
       if (worker !== fresh) return;
       worker = undefined;
@@ -134,14 +135,4 @@ export function threadReader(file: string, busyTimeoutMs: number): Reader {
       await ended;
     },
   };
-}
-
-function startWorker(file: string, busyTimeoutMs: number): Worker {
-  const workerData = { file, busyTimeoutMs };
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL("./reader-worker.js", import.meta.url), { workerData });
-  // Tests and development run from the sources, which Node 20 can't load without tsx, and a worker has no tsx of its own.
-  const tsx = import.meta.resolve("tsx/esm/api");
-  const source = new URL("./reader-worker.ts", import.meta.url).href;
-  const load = `import(${JSON.stringify(tsx)}).then((tsx) => { tsx.register(); return import(${JSON.stringify(source)}); })`;
-  return new Worker(load, { workerData, eval: true });
 }

@@ -4,15 +4,17 @@ import { join } from "node:path";
 import { type Expired, LonghaulError } from "@longhaul/core";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { delivered, delivery, keyOf, nodeRun, queued, running, succeeded, startOfTime as t0 } from "../contract/index.ts";
+import { commitGroup } from "./commit-group.ts";
 import { openConnection, openRaw } from "./connection.ts";
 import { migrate, migrations } from "./migrations.ts";
 import { openSqlite } from "./open-sqlite.ts";
 import { sqlitePayloadStore } from "./payload-store.ts";
+import { procedures } from "./procedures.ts";
 import { inlineReader } from "./reader.ts";
 import { taskRemoval } from "./remove-tasks.ts";
 import { taskCache } from "./task-cache.ts";
 import { sqliteTaskStore } from "./task-store.ts";
-import { sqliteWriter, type Writer } from "./writer.ts";
+import { inlineCommitter, sqliteWriter, type Writer } from "./writer.ts";
 
 let folder = "";
 let file = "";
@@ -38,7 +40,7 @@ function count(path: string, table: string): unknown {
 test("cut off after any transaction, a removal leaves whole tasks and invisible ones, and the next one ends it", async () => {
   const db = openConnection(":memory:", 0, 1_024);
   migrate(db, ":memory:");
-  const writer = sqliteWriter(db, () => {});
+  const writer = sqliteWriter(inlineCommitter(commitGroup(db, procedures(db))), () => {});
   const cache = taskCache(0, 0, () => 0);
   const store = sqliteTaskStore(db, writer, inlineReader(db), cache);
   const payloads = sqlitePayloadStore(db, writer);
@@ -58,7 +60,7 @@ test("cut off after any transaction, a removal leaves whole tasks and invisible 
       ...writer,
       write: (...args) => (left-- > 0 ? writer.write(...args) : Promise.reject(new Error("killed"))),
     };
-    const removed = await taskRemoval(db, dying, () => 0, bounds)
+    const removed = await taskRemoval(db, dying, bounds)
       .remove(await store.listExpired(forever, 9), () => {})
       .catch(() => "killed");
 

@@ -1,4 +1,4 @@
-import type { Expired } from "@longhaul/core";
+import type { Expired, Task } from "@longhaul/core";
 import { type Connection, numberAt, type Query, textAt } from "./connection.ts";
 import { searchable } from "./task-rows.ts";
 import type { Writer } from "./writer.ts";
@@ -20,11 +20,12 @@ export const removalSql = {
   hide: "UPDATE tasks SET rev = rev + 1, project = ?, settled_at = ? WHERE seq = ?",
   fixed: "SELECT fixed FROM bodies WHERE seq = ?",
   removeLabel: "DELETE FROM task_labels WHERE project = ? AND name = ? AND value = ? AND create_time = ? AND seq = ?",
+  removeChild: "DELETE FROM task_children WHERE project = ? AND parent = ? AND id = ?",
   removeBody: "DELETE FROM bodies WHERE seq = ?",
   removeTask: "DELETE FROM tasks WHERE seq = ?",
 } as const;
 
-/** Bounds of one transaction, so that it holds the event loop and the log for a moment only. */
+/** Bounds of one transaction, so that it holds up other writes and the log for a moment only. */
 export interface RemovalBounds {
   readonly tasks: number;
   readonly rows: number;
@@ -34,7 +35,7 @@ export interface RemovalBounds {
 const defaultBounds: RemovalBounds = { tasks: 8, rows: 128, bytes: 1_048_576 };
 
 /** What one transaction did with each task, in their order; those behind the last were not looked at. */
-type Step =
+export type RemovalStep =
   | { readonly kind: "removed"; readonly id: string; readonly seq: number }
   | { readonly kind: "stale" }
   | { readonly kind: "hidden"; readonly id: string; readonly rest: Expired };
@@ -51,18 +52,16 @@ export interface TaskRemoval {
   remove(expired: readonly Expired[], gone: (id: string, seq: number | undefined) => void): Promise<number>;
 }
 
-/** `lastSeq` is the highest `seq` that a task ever had. */
-export function taskRemoval(
+/** Removes the first of the tasks, as many as the bounds allow, inside a transaction; `lastSeq` is the highest `seq` a task ever had. */
+export function removalWrites(
   db: Connection,
-  writer: Writer,
   lastSeq: () => number,
-  bounds: RemovalBounds = defaultBounds,
-): TaskRemoval {
+): (tasks: readonly Expired[], bounds: RemovalBounds) => RemovalStep[] {
   const sql = prepareAll(db);
   const noteSeq = db.prepare("UPDATE removed SET last_seq = max(last_seq, ?)");
 
   /** Children first; a task that has more of them than the budget allows is hidden and goes on with the next transaction. */
-  function removeOne(one: Expired, budget: Budget): Step {
+  function removeOne(one: Expired, budget: Budget): RemovalStep {
     const { id, project, rev, settledAt } = one;
     const row = sql.find.get([id, project, hidden + project, rev]);
     if (!row) return { kind: "stale" };
@@ -72,10 +71,11 @@ export function taskRemoval(
       return { kind: "hidden", id, rest: { ...one, rev: rev + 1 } };
     }
     const fixed = sql.fixed.get([seq]);
-    const { labels }: { labels: Record<string, string> } = fixed ? JSON.parse(textAt(fixed, 0)) : { labels: {} };
+    const { labels, parent }: Pick<Task, "labels" | "parent"> = fixed ? JSON.parse(textAt(fixed, 0)) : { labels: {} };
     for (const [name, value] of Object.entries(labels)) {
       sql.removeLabel.run([project, searchable(name), searchable(value), numberAt(row, 1), seq]);
     }
+    if (parent !== undefined) sql.removeChild.run([project, parent.id, id]);
     sql.removeBody.run([seq]);
     sql.removeTask.run([seq]);
     return { kind: "removed", id, seq };
@@ -102,9 +102,9 @@ export function taskRemoval(
     return rows.length < limit;
   }
 
-  function removeSome(tasks: readonly Expired[]): readonly Step[] {
+  return (tasks, bounds) => {
     const budget: Budget = { rows: bounds.rows, bytes: bounds.bytes };
-    const steps: Step[] = [];
+    const steps: RemovalStep[] = [];
     for (const one of tasks) {
       if (budget.rows <= 0 || budget.bytes <= 0) break;
       steps.push(removeOne(one, budget));
@@ -112,28 +112,28 @@ export function taskRemoval(
     // Words are found by `seq`: it must never come again, not even after the highest was removed and the file opened anew.
     noteSeq.run([lastSeq()]);
     return steps;
-  }
+  };
+}
+
+export function taskRemoval(db: Connection, writer: Writer, bounds: RemovalBounds = defaultBounds): TaskRemoval {
+  const expired = db.prepare(removalSql.listExpired);
 
   return {
     listExpired: (settledBy, limit) =>
-      sql.listExpired.all([settledBy, limit]).map((row) => {
+      expired.all([settledBy, limit]).map((row) => {
         const time = numberAt(row, 3);
         const isHidden = time < 0;
         const project = textAt(row, 1).slice(isHidden ? hidden.length : 0);
         return { id: textAt(row, 0), project, rev: numberAt(row, 2), settledAt: isHidden ? -time - 1 : time };
       }),
-    remove: async (expired, gone) => {
-      let queue = [...expired];
+    remove: async (tasks, gone) => {
+      let queue = [...tasks];
       let removed = 0;
       while (queue.length > 0) {
         const some = queue.slice(0, bounds.tasks);
-        const steps = await writer.write(
-          some.length * 2_000,
-          () => removeSome(some),
-          (done) => {
-            for (const step of done) if (step.kind !== "stale") gone(step.id, step.kind === "removed" ? step.seq : undefined);
-          },
-        );
+        const steps = await writer.write(some.length * 2_000, "removeTasks", { expired: some, bounds }, (done) => {
+          for (const step of done) if (step.kind !== "stale") gone(step.id, step.kind === "removed" ? step.seq : undefined);
+        });
         removed += steps.filter((step) => step.kind === "removed").length;
         queue = [...steps.flatMap((step) => (step.kind === "hidden" ? [step.rest] : [])), ...queue.slice(steps.length)];
       }
@@ -142,9 +142,8 @@ export function taskRemoval(
   };
 }
 
-function prepareAll(db: Connection): { readonly [K in keyof typeof removalSql]: Query } {
+function prepareAll(db: Connection): { readonly [K in Exclude<keyof typeof removalSql, "listExpired">]: Query } {
   return {
-    listExpired: db.prepare(removalSql.listExpired),
     find: db.prepare(removalSql.find),
     removeNodeRuns: db.prepare(removalSql.removeNodeRuns),
     findPayloads: db.prepare(removalSql.findPayloads),
@@ -152,6 +151,7 @@ function prepareAll(db: Connection): { readonly [K in keyof typeof removalSql]: 
     hide: db.prepare(removalSql.hide),
     fixed: db.prepare(removalSql.fixed),
     removeLabel: db.prepare(removalSql.removeLabel),
+    removeChild: db.prepare(removalSql.removeChild),
     removeBody: db.prepare(removalSql.removeBody),
     removeTask: db.prepare(removalSql.removeTask),
   };

@@ -23,3 +23,13 @@ test("the cache never holds more bytes than it may, not even for one task", () =
   cache.set(stored("f", 10));
   expect(cache.get("f")?.rev).toBe(10);
 });
+
+test("what is known is never replaced by something older", () => {
+  const cache = taskCache(2, 1_000, () => 1);
+  cache.set(stored("a", 2));
+  cache.set(stored("a", 1));
+  expect(cache.get("a")?.rev).toBe(2);
+  cache.forget("a");
+  cache.set(stored("a", 0));
+  expect(cache.get("a")?.rev).toBe(0);
+});

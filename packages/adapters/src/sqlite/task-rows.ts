@@ -14,14 +14,32 @@ import {
 import { numberAt, type Row, type SqlValue, textAt } from "./connection.ts";
 
 /** What is said at submit and has a column of its own nowhere; kept as JSON. */
-type Fixed = Pick<TaskCommon, "revision" | "labels" | "deadline" | "notBefore" | "webhook" | "bodyHash" | "retryOf"> & {
+type Fixed = Pick<
+  TaskCommon,
+  "revision" | "labels" | "deadline" | "notBefore" | "webhook" | "bodyHash" | "retryOf" | "parent" | "depth" | "limitKeys"
+> & {
   /** Only where the column can't hold it. */
   readonly text?: string;
   readonly storedInput?: Payload;
 };
 
 /** What changes, the same in every state. */
-type Moving = Pick<TaskCommon, "version" | "attempt" | "report" | "tries" | "alone" | "owes" | "startTime" | "delivery">;
+type Moving = Pick<
+  TaskCommon,
+  | "version"
+  | "attempt"
+  | "report"
+  | "tries"
+  | "alone"
+  | "owes"
+  | "startTime"
+  | "delivery"
+  | "children"
+  | "inbox"
+  | "arrivals"
+  | "spent"
+  | "hold"
+>;
 
 /** The columns of `tasks` and `bodies` that make a whole task, in the order that `storedOf` reads. */
 export const taskColumns =
@@ -35,6 +53,11 @@ export function stateNumber(state: TaskStateName): number {
 /** 1 for a task in the backlog, else null: the partial index holds only what is not null. */
 export function backlogMark(task: Task): 1 | null {
   return task.state === "queued" && task.queueing.kind === "backlog" ? 1 : null;
+}
+
+/** The `limit_key` column: what a queued task waits for a slot of. */
+export function limitMark(task: Task): string | null {
+  return task.state === "queued" && task.queueing.kind === "limited" ? searchable(task.queueing.key) : null;
 }
 
 /** The `wake_at` column. */
@@ -52,30 +75,116 @@ export function settledMark(task: Task): number | null {
  * this runs with every write; JSON leaves out what is undefined.
  */
 export function headOf(task: Task): string {
-  const { state, version, attempt, report, tries, alone, owes, startTime, delivery } = task;
+  const { state, version, attempt, report, tries, alone, owes, startTime, delivery, children, inbox, arrivals, spent, hold } =
+    task;
   switch (state) {
     case "queued": {
       const { queueing, since } = task;
-      return JSON.stringify({ state, version, attempt, report, tries, alone, owes, startTime, delivery, queueing, since });
+      return JSON.stringify({
+        state,
+        version,
+        attempt,
+        report,
+        tries,
+        alone,
+        owes,
+        startTime,
+        delivery,
+        queueing,
+        since,
+        children,
+        inbox,
+        arrivals,
+        spent,
+        hold,
+      });
     }
     case "running": {
       const { executor, leaseUntil } = task;
-      return JSON.stringify({ state, version, attempt, report, tries, alone, owes, startTime, delivery, executor, leaseUntil });
+      return JSON.stringify({
+        state,
+        version,
+        attempt,
+        report,
+        tries,
+        alone,
+        owes,
+        startTime,
+        delivery,
+        executor,
+        leaseUntil,
+        children,
+        inbox,
+        arrivals,
+        spent,
+        hold,
+      });
     }
     case "waiting": {
-      const { waitingFor } = task;
-      return JSON.stringify({ state, version, attempt, report, tries, alone, owes, startTime, delivery, waitingFor });
+      const { waits, waitCount } = task;
+      return JSON.stringify({
+        state,
+        version,
+        attempt,
+        report,
+        tries,
+        alone,
+        owes,
+        startTime,
+        delivery,
+        waits,
+        waitCount,
+        children,
+        inbox,
+        arrivals,
+        spent,
+        hold,
+      });
     }
     case "succeeded": {
       const { endTime } = task;
       const output = referenceOf(task.output);
-      return JSON.stringify({ state, version, attempt, report, tries, alone, owes, startTime, delivery, endTime, output });
+      return JSON.stringify({
+        state,
+        version,
+        attempt,
+        report,
+        tries,
+        alone,
+        owes,
+        startTime,
+        delivery,
+        endTime,
+        output,
+        children,
+        inbox,
+        arrivals,
+        spent,
+        hold,
+      });
     }
     case "failed":
     case "cancelled":
     case "timed_out": {
       const { endTime, error } = task;
-      return JSON.stringify({ state, version, attempt, report, tries, alone, owes, startTime, delivery, endTime, error });
+      return JSON.stringify({
+        state,
+        version,
+        attempt,
+        report,
+        tries,
+        alone,
+        owes,
+        startTime,
+        delivery,
+        endTime,
+        error,
+        children,
+        inbox,
+        arrivals,
+        spent,
+        hold,
+      });
     }
     default:
       return unreachable(task);
@@ -87,10 +196,9 @@ export function outputOf(task: Task): string | null {
   return task.state === "succeeded" ? inlineOf(task.output) : null;
 }
 
-/** The columns of a task's row in `tasks`, in the order of the table. */
-export function taskRow(seq: number, task: Task): SqlValue[] {
+/** The columns of a task's row in `tasks` behind `seq`, in the order of the table. */
+export function taskRow(task: Task): SqlValue[] {
   return [
-    seq,
     task.id,
     task.project,
     task.partition,
@@ -104,19 +212,21 @@ export function taskRow(seq: number, task: Task): SqlValue[] {
     headOf(task),
     outputOf(task),
     settledMark(task),
+    limitMark(task),
   ];
 }
 
-/** The columns of a task's row in `bodies`, in the order of the table. */
-export function bodyRow(seq: number, task: Task): SqlValue[] {
+/** The columns of a task's row in `bodies` behind `seq`, in the order of the table. */
+export function bodyRow(task: Task): SqlValue[] {
   const words = searchable(task.text);
-  const { revision, labels, deadline, notBefore, webhook, bodyHash, retryOf } = task;
+  const { revision, labels, deadline, notBefore, webhook, bodyHash, retryOf, parent, depth, limitKeys } = task;
   const text = words === task.text ? undefined : task.text;
   const storedInput = referenceOf(task.input);
-  const fixed = JSON.stringify({ revision, labels, deadline, notBefore, webhook, bodyHash, retryOf, text, storedInput });
+  const said = { revision, labels, deadline, notBefore, webhook, bodyHash, retryOf, parent, depth, limitKeys, text, storedInput };
+  const fixed = JSON.stringify(said);
   const input = inlineOf(task.input);
   const isBeginning = text === undefined && input !== null && words === searchedText(input);
-  return [seq, fixed, input, isBeginning ? null : words];
+  return [fixed, input, isBeginning ? null : words];
 }
 
 /** A whole task from a row of `taskColumns`. */
@@ -145,16 +255,21 @@ function withOutput(task: Task, column: SqlValue | undefined): Task {
 /** The columns that make a node run, in the order that `nodeRunOf` reads. */
 export const nodeRunColumns = "task_id, path, project, attempt, report, rest, input, output";
 
-type RunRest = Pick<NodeRun, "kind" | "state" | "startTime" | "endTime" | "tries" | "error"> & {
+type RunRest = Pick<
+  NodeRun,
+  "kind" | "state" | "startTime" | "endTime" | "tries" | "error" | "wait" | "usage" | "log" | "childId" | "secret"
+> & {
   readonly storedInput?: Payload;
   readonly storedOutput?: Payload;
 };
 
 /** The columns of a node run, in the order of `nodeRunColumns`. */
 export function nodeRunRow(run: NodeRun): SqlValue[] {
-  const { kind, state, startTime, endTime, tries, error, input, output } = run;
-  const stored = { storedInput: referenceOf(input), storedOutput: referenceOf(output) };
-  const rest = JSON.stringify({ kind, state, startTime, endTime, tries, error, ...stored });
+  const { kind, state, startTime, endTime, tries, error, wait, usage, log, childId, secret, input, output } = run;
+  const storedInput = referenceOf(input);
+  const storedOutput = referenceOf(output);
+  const said = { kind, state, startTime, endTime, tries, error, wait, usage, log, childId, secret, storedInput, storedOutput };
+  const rest = JSON.stringify(said);
   return [run.taskId, run.path, run.project, run.attempt, run.report, rest, inlineOf(input), inlineOf(output)];
 }
 

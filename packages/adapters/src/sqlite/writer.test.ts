@@ -1,35 +1,40 @@
 import { expect, test } from "vitest";
+import { commitGroup } from "./commit-group.ts";
 import { type Connection, openRaw } from "./connection.ts";
-import { sqliteWriter } from "./writer.ts";
+import { inlineCommitter, sqliteWriter, type Writer } from "./writer.ts";
 
-function opened(): { readonly db: Connection; readonly put: (key: string) => number; readonly keys: () => unknown[] } {
+interface Puts {
+  /** Puts keys one after the other; how many. */
+  put(keys: readonly string[]): number;
+}
+
+function opened(onCommit: (bytes: number) => void = () => {}): {
+  readonly db: Connection;
+  readonly writer: Writer<Puts>;
+  readonly keys: () => unknown[];
+} {
   const db = openRaw(":memory:", 0);
   db.exec("CREATE TABLE t (key TEXT PRIMARY KEY NOT NULL)");
   const insert = db.prepare("INSERT INTO t VALUES (?)");
   const select = db.prepare("SELECT key FROM t ORDER BY key");
-  return { db, put: (key) => insert.run([key]), keys: () => select.all([]).flat() };
+  const puts: Puts = { put: (keys) => keys.reduce((count, key) => count + insert.run([key]), 0) };
+  const writer = sqliteWriter<Puts>(inlineCommitter(commitGroup(db, puts)), onCommit);
+  return { db, writer, keys: () => select.all([]).flat() };
 }
 
 test("writes of one turn share one commit", async () => {
-  const { db, put, keys } = opened();
   const commits: number[] = [];
-  const writer = sqliteWriter(db, (bytes) => commits.push(bytes));
-  const results = await Promise.all(["a", "b", "c"].map((key, at) => writer.write(10, () => put(key) + at)));
-  expect(results).toEqual([1, 2, 3]);
+  const { writer, keys } = opened((bytes) => commits.push(bytes));
+  const results = await Promise.all([["a"], ["b", "c"], []].map((some) => writer.write(10, "put", some)));
+  expect(results).toEqual([1, 2, 0]);
   expect(keys()).toEqual(["a", "b", "c"]);
   expect(commits).toEqual([30]);
 });
 
 test("a write that fails leaves nothing of itself, and its neighbours are written", async () => {
-  const { db, put, keys } = opened();
-  const writer = sqliteWriter(db, () => {});
+  const { writer, keys } = opened();
   const told: string[] = [];
-  const write = (...all: string[]) =>
-    writer.write(
-      1,
-      () => void all.map(put),
-      () => void told.push(...all),
-    );
+  const write = (...all: string[]) => writer.write(1, "put", all, () => void told.push(...all));
   const outcomes = await Promise.allSettled([write("a"), write("b", "c", "a"), write("d"), write("d"), write("e")]);
   expect(outcomes.map((one) => one.status)).toEqual(["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled"]);
   expect(outcomes[1]).toMatchObject({ reason: { code: "internal", cause: { code: "SQLITE_CONSTRAINT_PRIMARYKEY" } } });
@@ -40,39 +45,29 @@ test("a write that fails leaves nothing of itself, and its neighbours are writte
 });
 
 test("a full disk refuses the whole group with unavailable, and nothing of it is there", async () => {
-  const { db, put, keys } = opened();
-  const writer = sqliteWriter(db, () => {});
-  await writer.write(1, () => put("before"));
+  const { db, writer, keys } = opened();
+  await writer.write(1, "put", ["before"]);
   db.exec("PRAGMA max_page_count = 4");
   const told: string[] = [];
   const outcomes = await Promise.allSettled([
-    writer.write(
-      1,
-      () => put("small"),
-      () => told.push("small"),
-    ),
-    writer.write(1, () => put("x".repeat(100_000))),
-    writer.write(
-      1,
-      () => put("after"),
-      () => told.push("after"),
-    ),
+    writer.write(1, "put", ["small"], () => told.push("small")),
+    writer.write(1, "put", ["x".repeat(100_000)]),
+    writer.write(1, "put", ["after"], () => told.push("after")),
   ]);
   const refused = { status: "rejected", reason: { code: "unavailable", retryAfterMs: 1_000, cause: { code: "SQLITE_FULL" } } };
   expect(outcomes).toMatchObject([refused, refused, refused]);
   expect(told).toEqual([]);
   expect(keys()).toEqual(["before"]);
   expect(db.inTransaction()).toBe(false);
-  await writer.write(1, () => put("again"));
+  await writer.write(1, "put", ["again"]);
   expect(keys()).toEqual(["again", "before"]);
 });
 
 test("closing lets through what was accepted and refuses what comes later", async () => {
-  const { db, put, keys } = opened();
-  const writer = sqliteWriter(db, () => {});
-  const early = writer.write(1, () => put("early"));
+  const { writer, keys } = opened();
+  const early = writer.write(1, "put", ["early"]);
   const closing = writer.close();
-  await expect(writer.write(1, () => put("late"))).rejects.toMatchObject({ code: "unavailable" });
+  await expect(writer.write(1, "put", ["late"])).rejects.toMatchObject({ code: "unavailable" });
   await Promise.all([early, closing]);
   expect(keys()).toEqual(["early"]);
 });
