@@ -24,6 +24,7 @@ export { toNativeJson } from "./native-json/to-native-json.ts";
 export { maxJsonDepth, valueFromJson, valueToJson } from "./native-json/value.ts";
 export { type AddressVerdict, addressGuard } from "./outbound/address-guard.ts";
 export { type GuardedOutbound, type GuardedOutboundOptions, guardedOutbound } from "./outbound/guarded-outbound.ts";
+export { type ResumeFacts, type ResumeKeys, resumeKeys, resumeToken, resumeUrl } from "./resume/resume-token.ts";
 export { fromConnectError, isConnectionFault, toConnectError } from "./rpc/connect-error.ts";
 export { type DirectOptions, directClient } from "./rpc/direct-client.ts";
 export { connectCodes, httpStatuses } from "./rpc/error-codes.ts";
@@ -36,6 +37,7 @@ export {
   requireInternalToken,
   sameSecret,
 } from "./rpc/interceptors.ts";
+export { newMessage, newTimestamp } from "./rpc/message-codec.ts";
 export { checkMessageSize } from "./rpc/message-size.ts";
 export { internalTokenHeader, onwardCall, projectHeader, projectOf } from "./rpc/metadata.ts";
 export { type OnePort, type OnePortOptions, onePort } from "./rpc/one-port.ts";
@@ -53,4 +55,6 @@ export { serviceClient } from "./rpc/service-client.ts";
 export { type ServiceTransport, type ServiceTransportOptions, serviceTransport } from "./rpc/service-transport.ts";
 export { failureMessage, failureOf, tooLarge } from "./run-wire/failure.ts";
 export { nodeStateName, nodeStateNumber } from "./run-wire/node-state.ts";
+export { suspensionMessage, suspensionOf, waitingMessage, waitingOf } from "./run-wire/node-wait.ts";
+export { spendMessage, spentOf, usageMessage, usageOf } from "./run-wire/spend.ts";
 export { type SecretBox, secretBox } from "./secret-box/secret-box.ts";

@@ -117,6 +117,13 @@ export const settings = {
     services: ["gateway", "solo"],
     about: "Origins whose web pages may call the API, comma separated; none by default.",
   },
+  PUBLIC_URL: {
+    kind: "url",
+    schemes: ["http:", "https:"],
+    services: ["scheduler", "solo"],
+    about:
+      "Where the outside reaches the gateway; resume links and callbacks begin with it. Solo takes its own address; without it a cluster's links begin with `/v1/`.",
+  },
   OUTBOUND_ALLOW: {
     kind: "cidrs",
     services: ["executor", "notifier", "solo"],

@@ -1,6 +1,14 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { type Outbound, OutboundError, type OutboundFault, type OutboundRequest, type OutboundResponse } from "@longhaul/core";
+import {
+  type Outbound,
+  OutboundError,
+  type OutboundFault,
+  type OutboundRequest,
+  type OutboundResponse,
+  type OutboundStream,
+  type OutboundStreamRequest,
+} from "@longhaul/core";
 import { Agent, buildConnector, type Dispatcher, request as send } from "undici";
 import { addressGuard } from "./address-guard.ts";
 
@@ -98,6 +106,7 @@ export function guardedOutbound(options: GuardedOutboundOptions): GuardedOutboun
 
   return {
     request: (request) => requestOnce(agent, request),
+    stream: (request) => streamOnce(agent, request),
     close: () => agent.destroy(),
   };
 }
@@ -105,23 +114,93 @@ export function guardedOutbound(options: GuardedOutboundOptions): GuardedOutboun
 async function requestOnce(agent: Dispatcher, request: OutboundRequest): Promise<OutboundResponse> {
   const url = checkUrl(request.url);
   const headers = checkHeaders(request.headers);
+  const watch = watchTime(request, url);
+  try {
+    return await watch.within(sendAndRead(agent, request, { url, headers, signal: watch.signal }));
+  } catch (error) {
+    throw watch.faultOf(error);
+  } finally {
+    watch.end();
+  }
+}
+
+async function streamOnce(agent: Dispatcher, request: OutboundStreamRequest): Promise<OutboundStream> {
+  const url = checkUrl(request.url);
+  const headers = checkHeaders(request.headers);
+  const watch = watchTime(request, url);
+  try {
+    const answer = await watch.within(sendOnly(agent, request, { url, headers, signal: watch.signal }));
+    const { body } = answer;
+    // Whoever does not read on must not bring the process down with what goes wrong meanwhile.
+    body.on("error", () => {});
+    const close = (): void => {
+      watch.end();
+      body.destroy();
+    };
+    return {
+      status: answer.statusCode,
+      headers: joinHeaders(answer.headers),
+      body: bounded(body, request.maxResponseBytes, watch, close),
+      close,
+    };
+  } catch (error) {
+    watch.end();
+    throw watch.faultOf(error);
+  }
+}
+
+async function* bounded(
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  watch: TimeWatch,
+  close: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let length = 0;
+  try {
+    for await (const chunk of body) {
+      length += chunk.length;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      yield chunk;
+    }
+  } catch (error) {
+    throw watch.faultOf(error);
+  } finally {
+    close();
+  }
+}
+
+/** The total time of one request, and the signal of whoever asked for it. */
+interface TimeWatch {
+  /** Aborts when the time is up, or with the request's own signal. */
+  readonly signal: AbortSignal;
+  /** Undici heeds the signal only once it is connected, so the wait for that is cut here. */
+  within<T>(work: Promise<T>): Promise<T>;
+  /** What an error of this request is to its caller. */
+  faultOf(error: unknown): unknown;
+  /** The time no longer counts. */
+  end(): void;
+}
+
+/** Throws the reason of a signal that has aborted already. */
+function watchTime(request: OutboundStreamRequest, url: URL): TimeWatch {
   request.signal?.throwIfAborted();
   const stop = new AbortController();
   const timeout = new OutboundError("timeout", `${url.host} did not answer within ${request.timeoutMs} ms`);
   const timer = setTimeout(() => stop.abort(timeout), request.timeoutMs);
   const onAbort = (): void => stop.abort(request.signal?.reason);
   request.signal?.addEventListener("abort", onAbort);
-  try {
-    // Undici heeds the signal only once it is connected, so the wait for that is cut here.
-    return await Promise.race([sendAndRead(agent, request, { url, headers, signal: stop.signal }), rejection(stop.signal)]);
-  } catch (error) {
-    request.signal?.throwIfAborted();
-    if (stop.signal.aborted) throw timeout;
-    throw outboundError(error, url);
-  } finally {
-    clearTimeout(timer);
-    request.signal?.removeEventListener("abort", onAbort);
-  }
+  return {
+    signal: stop.signal,
+    within: (work) => Promise.race([work, rejection(stop.signal)]),
+    faultOf(error) {
+      if (request.signal?.aborted) return request.signal.reason;
+      return stop.signal.aborted ? timeout : outboundError(error, url);
+    },
+    end() {
+      clearTimeout(timer);
+      request.signal?.removeEventListener("abort", onAbort);
+    },
+  };
 }
 
 interface Checked {
@@ -130,12 +209,18 @@ interface Checked {
   readonly signal: AbortSignal;
 }
 
-async function sendAndRead(
+async function sendAndRead(agent: Dispatcher, request: OutboundRequest, checked: Checked): Promise<OutboundResponse> {
+  const answer = await sendOnly(agent, request, checked);
+  const body = await readBody(answer, request);
+  return { status: answer.statusCode, headers: joinHeaders(answer.headers), body };
+}
+
+function sendOnly(
   agent: Dispatcher,
-  request: OutboundRequest,
+  request: OutboundStreamRequest,
   { url, headers, signal }: Checked,
-): Promise<OutboundResponse> {
-  const answer = await send(url, {
+): Promise<Dispatcher.ResponseData> {
+  return send(url, {
     dispatcher: agent,
     // Undici checks the characters of the method itself; its type names only the usual ones.
     method: request.method.toUpperCase() as Dispatcher.HttpMethod,
@@ -143,8 +228,6 @@ async function sendAndRead(
     body: request.body ?? null,
     signal,
   });
-  const body = await readBody(answer, request);
-  return { status: answer.statusCode, headers: joinHeaders(answer.headers), body };
 }
 
 function rejection(signal: AbortSignal): Promise<never> {
@@ -155,18 +238,16 @@ async function readBody(
   answer: Dispatcher.ResponseData,
   { maxResponseBytes, oversize = "fail" }: OutboundRequest,
 ): Promise<Uint8Array> {
-  const tooLarge = (): OutboundError =>
-    new OutboundError("response_too_large", `the answer is larger than ${maxResponseBytes} bytes`);
   const announced = Number(answer.headers["content-length"]);
   if (oversize === "fail" && announced > maxResponseBytes) {
     answer.body.on("error", () => {}).destroy();
-    throw tooLarge();
+    throw tooLarge(maxResponseBytes);
   }
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
     if (length + chunk.length > maxResponseBytes) {
-      if (oversize === "fail") throw tooLarge();
+      if (oversize === "fail") throw tooLarge(maxResponseBytes);
       chunks.push(chunk.subarray(0, maxResponseBytes - length));
       break;
     }
@@ -174,6 +255,10 @@ async function readBody(
     length += chunk.length;
   }
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+function tooLarge(maxBytes: number): OutboundError {
+  return new OutboundError("response_too_large", `the answer is larger than ${maxBytes} bytes`);
 }
 
 function checkUrl(text: string): URL {

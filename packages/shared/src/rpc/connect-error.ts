@@ -104,6 +104,7 @@ const connectionFaults = new Set([
   "ERR_HTTP2_STREAM_CANCEL",
   "ERR_STREAM_PREMATURE_CLOSE",
   "UND_ERR_SOCKET",
+  "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
 /** Whether a system error of the connection lies under `error`. */

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 import { LonghaulError } from "@longhaul/core";
 import type { Logger } from "../log/logger.ts";
@@ -14,19 +15,17 @@ function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
+/** The wire form of what a call failed with. What nobody expected is logged, unless the caller has left. */
+export function errorAnswer(log: Logger, error: unknown, method: DescMethod, hasLeft: boolean): ConnectError {
+  const isExpected = error instanceof ConnectError || (error instanceof LonghaulError && error.code !== "internal");
+  if (!isExpected && !hasLeft) log.error({ err: error, method: `${method.parent.typeName}/${method.name}` }, "call failed");
+  return toConnectError(error);
+}
+
 /** Server side: gives every error its wire form; what nobody expected is logged with its stack and goes out as a bare `internal`. */
 export function answerErrors(log: Logger): Interceptor {
   return (next) => async (req) => {
-    const turn = (error: unknown): ConnectError => {
-      const answer = toConnectError(error);
-      if (
-        !(error instanceof LonghaulError || error instanceof ConnectError) ||
-        (error instanceof LonghaulError && error.code === "internal")
-      ) {
-        if (!req.signal.aborted) log.error({ err: error, method: `${req.service.typeName}/${req.method.name}` }, "call failed");
-      }
-      return answer;
-    };
+    const turn = (error: unknown): ConnectError => errorAnswer(log, error, req.method, req.signal.aborted);
     try {
       const res = await next(req);
       return res.stream ? { ...res, message: mapErrors(res.message, turn) } : res;
@@ -44,15 +43,19 @@ async function* mapErrors<T>(items: AsyncIterable<T>, turn: (error: unknown) => 
   }
 }
 
+/** Throws `unauthenticated` for a call that does not carry the token. */
+export function checkToken(given: string | null | undefined, token: string): void {
+  if (sameSecret(given ?? "", token)) return;
+  throw new LonghaulError(
+    "unauthenticated",
+    "the internal token is missing or wrong; INTERNAL_TOKEN must be the same in every service",
+  );
+}
+
 /** Server side: refuses calls without the token, except those of the services in `open` (health, reflection). */
 export function requireInternalToken(token: string, open: ReadonlySet<string>): Interceptor {
   return (next) => async (req) => {
-    if (!open.has(req.service.typeName) && !sameSecret(req.header.get(internalTokenHeader) ?? "", token)) {
-      throw new LonghaulError(
-        "unauthenticated",
-        "the internal token is missing or wrong; INTERNAL_TOKEN must be the same in every service",
-      );
-    }
+    if (!open.has(req.service.typeName)) checkToken(req.header.get(internalTokenHeader), token);
     return next(req);
   };
 }

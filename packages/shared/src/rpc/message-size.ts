@@ -25,9 +25,15 @@ function measure(value: unknown, left: number): number {
         for (let at = 0; at < value.length && rest >= 0; at++) rest = measure(value[at], rest - 1);
         return rest;
       }
-      for (const key in value) {
+      // Messages and their maps are plain objects; reading their fields by `Reflect.get` takes twice the time of the whole walk.
+      const fields = value as Readonly<Record<string, unknown>>;
+      for (const key in fields) {
         if (key === "$typeName" || key === "$unknown") continue;
-        rest = measure(Reflect.get(value, key), rest - 2);
+        const field = fields[key];
+        // Most fields are numbers, flags or short texts, and cost no call.
+        if (typeof field === "string" && field.length * 3 <= 1_024) rest -= field.length + 2;
+        else if (typeof field === "object" || typeof field === "string") rest = measure(field, rest - 2);
+        else rest -= 4;
         if (rest < 0) return rest;
       }
       return rest;

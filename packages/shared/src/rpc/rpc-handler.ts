@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { DescService } from "@bufbuild/protobuf";
 import { type ConnectRouter, createConnectRouter, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
@@ -7,8 +7,9 @@ import type { Readiness } from "../lifecycle/readiness.ts";
 import type { Logger } from "../log/logger.ts";
 import { serveHealth } from "./health.ts";
 import { answerErrors, endStreamsWhen, requireInternalToken } from "./interceptors.ts";
+import { messageDepth } from "./message-codec.ts";
 import { serveReflection } from "./reflection.ts";
-import { messageDepth } from "./service-transport.ts";
+import { type ServedService, unaryHandler } from "./unary-handler.ts";
 
 /** Listens to requests of `node:http` and of `node:http2` alike. */
 export type AnyHandler = NonNullable<ConnectNodeAdapterOptions["fallback"]>;
@@ -42,7 +43,8 @@ export interface RpcHandler {
 /** One request handler for the given services, health and reflection. */
 export function rpcHandler(options: RpcHandlerOptions): RpcHandler {
   const { routes, ready, log, token, maxBytes = 25_165_824, interceptors = [], draining, fallback = notFound } = options;
-  const services = servicesOf(routes);
+  const served = servicesOf(routes);
+  const services = served.map(({ service }) => service);
   const allRoutes = (router: ConnectRouter): void => {
     routes(router);
     serveHealth(router, ready, new Set(services.map((service) => service.typeName)));
@@ -54,7 +56,7 @@ export function rpcHandler(options: RpcHandlerOptions): RpcHandler {
     "grpc.reflection.v1alpha.ServerReflection",
   ]);
   const paths = new Set(pathsOf(allRoutes));
-  const handle = connectNodeAdapter({
+  const general = connectNodeAdapter({
     routes: allRoutes,
     fallback,
     readMaxBytes: maxBytes,
@@ -69,16 +71,22 @@ export function rpcHandler(options: RpcHandlerOptions): RpcHandler {
       ...interceptors,
     ],
   });
+  // Whatever has interceptors of its own goes through them.
+  const quick = interceptors.length === 0 ? unaryHandler(served, { token, maxBytes, log }) : () => false;
+  const handle: AnyHandler = (req, res) => {
+    if (req instanceof IncomingMessage && res instanceof ServerResponse && quick(req, res)) return;
+    general(req, res);
+  };
   return { handle, handles: (url = "") => paths.has(url.split("?", 1)[0] ?? "") };
 }
 
-function servicesOf(routes: (router: ConnectRouter) => void): readonly DescService[] {
-  const services: DescService[] = [];
+function servicesOf(routes: (router: ConnectRouter) => void): readonly ServedService[] {
+  const services: ServedService[] = [];
   const router = createConnectRouter();
   const spy: ConnectRouter = {
     ...router,
     service<S extends DescService>(service: S, impl: Partial<ServiceImpl<S>>) {
-      services.push(service);
+      services.push({ service, impl });
       router.service(service, impl);
       return spy;
     },

@@ -1,10 +1,12 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { DescMethodStreaming, DescMethodUnary } from "@bufbuild/protobuf";
+import type { DescMethodStreaming, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { isConnectionFault } from "./connect-error.ts";
 import { addInternalToken } from "./interceptors.ts";
+import { messageDepth } from "./message-codec.ts";
+import { type UnaryChannel, unaryChannel } from "./unary-channel.ts";
 
 export interface ServiceTransportOptions {
   /** Proves this service to the other. */
@@ -19,6 +21,8 @@ export interface ServiceTransportOptions {
   readonly resolve?: (host: string) => Promise<readonly string[]>;
   /** Milliseconds, rising. */
   readonly now?: () => number;
+  /** Services whose unary calls are short and few at a time, as grouped calls are: they go over connections of their own, and cost less. */
+  readonly grouped?: readonly DescService[];
 }
 
 export interface ServiceTransport extends Transport {
@@ -26,12 +30,10 @@ export interface ServiceTransport extends Transport {
   close(): void;
 }
 
-/** A level of JSON in a Value costs two levels of messages; 64 levels of JSON must fit. */
-export const messageDepth = 200;
-
 interface Channel {
   readonly transport: Transport;
   readonly session: Http2SessionManager;
+  readonly quick: UnaryChannel;
   /** Left out of the rotation until then, because it could not be reached. */
   shunUntil: number;
 }
@@ -44,6 +46,7 @@ interface Channel {
 export function serviceTransport(url: string, options: ServiceTransportOptions = {}): ServiceTransport {
   const { token, timeoutMs = 15_000, maxBytes = 25_165_824, lookupMs = 5_000, now = () => performance.now() } = options;
   const resolve = options.resolve ?? (async (host) => (await lookup(host, { all: true })).map((one) => one.address));
+  const grouped = new Set(options.grouped?.map((service) => service.typeName));
   const base = new URL(url);
   const host = base.hostname.replace(/^\[(.*)\]$/, "$1");
   const isFixed = base.protocol === "https:" || isIP(host) !== 0;
@@ -74,7 +77,7 @@ export function serviceTransport(url: string, options: ServiceTransportOptions =
       acceptCompression: [],
       interceptors: token === undefined ? [] : [addInternalToken(token)],
     });
-    return { transport, session, shunUntil: 0 };
+    return { transport, session, quick: unaryChannel(at, { token, timeoutMs, maxBytes }), shunUntil: 0 };
   }
 
   async function lookUp(): Promise<void> {
@@ -83,7 +86,7 @@ export function serviceTransport(url: string, options: ServiceTransportOptions =
     for (const [address, channel] of channels) {
       if (found.has(address)) continue;
       channels.delete(address);
-      retire(channel.session);
+      retire(channel);
     }
     for (const address of found) if (!channels.has(address)) channels.set(address, open(address));
     order = [...channels.values()];
@@ -107,7 +110,7 @@ export function serviceTransport(url: string, options: ServiceTransportOptions =
     return usable.length > 0 ? usable : rotated;
   }
 
-  async function call<T>(run: (transport: Transport) => Promise<T>, mayRepeat: boolean): Promise<T> {
+  async function call<T>(run: (channel: Channel) => Promise<T>, mayRepeat: boolean): Promise<T> {
     let candidates: readonly Channel[];
     try {
       candidates = await pick();
@@ -119,9 +122,9 @@ export function serviceTransport(url: string, options: ServiceTransportOptions =
     let last: unknown;
     for (const channel of candidates) {
       try {
-        return await run(channel.transport);
+        return await run(channel);
       } catch (error) {
-        if (!(isConnectionFault(error) && channel.session.state() === "error" && wasRefused(error))) throw error;
+        if (!(isConnectionFault(error) && wasRefused(error))) throw error;
         channel.shunUntil = now() + 1_000;
         lookedUpAt = Math.min(lookedUpAt, now() - lookupMs);
         // What a stream sends can be read only once, so it can't be sent again.
@@ -133,11 +136,15 @@ export function serviceTransport(url: string, options: ServiceTransportOptions =
   }
 
   return {
-    unary: (method: DescMethodUnary, ...rest) => call((transport) => transport.unary(method, ...rest), true),
-    stream: (method: DescMethodStreaming, ...rest) => call((transport) => transport.stream(method, ...rest), false),
+    unary: (method: DescMethodUnary, ...rest) =>
+      call(({ quick, transport }) => (grouped.has(method.parent.typeName) ? quick : transport).unary(method, ...rest), true),
+    stream: (method: DescMethodStreaming, ...rest) => call(({ transport }) => transport.stream(method, ...rest), false),
     close() {
       isClosed = true;
-      for (const { session } of channels.values()) session.abort();
+      for (const { session, quick } of channels.values()) {
+        session.abort();
+        quick.close();
+      }
       channels.clear();
       order = [];
     },
@@ -166,12 +173,16 @@ function hearErrors(session: Http2SessionManager): void {
 function wasRefused(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     if ("syscall" in at && at.syscall === "connect") return true;
+    if ("code" in at && at.code === "UND_ERR_CONNECT_TIMEOUT") return true;
   }
   return false;
 }
 
 /** Lets the calls of an address that is gone finish, then closes; a dead one is cut. */
-function retire(session: Http2SessionManager): void {
-  const timer = setTimeout(() => session.abort(), 30_000);
+function retire({ session, quick }: Channel): void {
+  const timer = setTimeout(() => {
+    session.abort();
+    quick.close();
+  }, 30_000);
   timer.unref();
 }
