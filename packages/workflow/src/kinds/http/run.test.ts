@@ -1,41 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, request as sendRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Json, type Outbound, OutboundError, type OutboundRequest, type OutboundResponse } from "@longhaul/core";
+import { type Json, type Outbound, OutboundError } from "@longhaul/core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NodeContext, NodeFailure } from "../kind.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { httpKind } from "./run.ts";
-
-function contextOf(input: Json, outbound: Outbound, signal = new AbortController().signal): NodeContext {
-  return { input, signal, outbound, operationKey: "key-1", timeoutMs: 5000, now: Date.now, progress: () => undefined };
-}
-
-/** Runs the node against an answer, and keeps what was asked. */
-async function call(
-  input: Record<string, Json>,
-  response: Partial<OutboundResponse> = {},
-): Promise<{ output: Json; request: OutboundRequest }> {
-  let request: OutboundRequest | undefined;
-  const outbound: Outbound = {
-    async request(sent) {
-      request = sent;
-      return { status: 200, headers: {}, body: new Uint8Array(), ...response };
-    },
-  };
-  const output = await httpKind.run(contextOf({ url: "http://x.test/", ...input }, outbound));
-  if (!request) throw new Error("nothing was sent");
-  return { output, request };
-}
-
-async function failureOf(work: Promise<unknown>): Promise<NodeFailure> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof NodeFailure) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-}
+import { bytes, call, contextOf, failureOf } from "./testing/http-world.ts";
 
 test("GET is the default, with the operation key and nothing compressed asked for", async () => {
   const { request } = await call({ url: "http://x.test/a?b=1" });
@@ -96,8 +65,6 @@ test.each<[string, Record<string, Json>]>([
   expect(failure).toMatchObject({ code: "invalid_request", retryable: false });
 });
 
-const bytes = (text: string) => Buffer.from(text);
-
 test.each<[string, Record<string, string>, Uint8Array, Json]>([
   ["JSON", { "content-type": "application/json; charset=utf-8" }, bytes('{"a":[1]}'), { a: [1] }],
   ["JSON of a named kind", { "content-type": "application/problem+json" }, bytes('{"a":1}'), { a: 1 }],
@@ -154,23 +121,26 @@ test("Retry-After is honoured in seconds and as a date, and ignored where it is 
 });
 
 test.each([
-  ["forbidden_address", "http_forbidden_address", false],
-  ["invalid_url", "http_invalid_url", false],
-  ["response_too_large", "http_response_too_large", false],
-  ["connect_failed", "http_connect_failed", true],
-  ["network", "http_network", true],
-  ["timeout", "node_timeout", true],
-] as const)("the outbound fault %s fails the node as %s", async (fault, code, retryable) => {
-  const outbound: Outbound = { request: () => Promise.reject(new OutboundError(fault, "it did not work")) };
+  ["forbidden_address", "http_forbidden_address", false, "no"],
+  ["invalid_url", "http_invalid_url", false, "no"],
+  ["response_too_large", "http_response_too_large", false, "yes"],
+  ["connect_failed", "http_connect_failed", true, "no"],
+  ["network", "http_network", true, "unknown"],
+  ["timeout", "node_timeout", true, "unknown"],
+] as const)("the outbound fault %s fails the node as %s", async (fault, code, retryable, sent) => {
+  const fail = () => Promise.reject(new OutboundError(fault, "it did not work"));
+  const outbound: Outbound = { request: fail, stream: fail };
   expect(await failureOf(Promise.resolve(httpKind.run(contextOf({ url: "http://x.test" }, outbound))))).toMatchObject({
     code,
     retryable,
     message: "it did not work",
+    sent,
   });
 });
 
 // Against a real server, over the smallest Outbound that could be.
 const direct: Outbound = {
+  stream: () => Promise.reject(new Error("an http node reads no stream")),
   request({ method, url, headers, body, signal }) {
     return new Promise((resolve, reject) => {
       const sent = sendRequest(url, { method, headers, ...(signal ? { signal } : {}) }, (answer) => {
@@ -225,7 +195,7 @@ test("an abort reaches the call, and its reason comes out as it is", async () =>
   const controller = new AbortController();
   const reason = new Error("cancelled");
   onRequest = () => controller.abort(reason);
-  await expect(httpKind.run(contextOf({ url: origin }, direct, controller.signal))).rejects.toBe(reason);
+  await expect(httpKind.run(contextOf({ url: origin }, direct, { signal: controller.signal }))).rejects.toBe(reason);
 });
 
 test("a connection that breaks is a failure that may be retried", async () => {

@@ -1,12 +1,13 @@
-import { type Json, OutboundError, type OutboundRequest, type OutboundResponse } from "@longhaul/core";
-import { type KindProblem, type NodeContext, NodeFailure, type NodeKind } from "../kind.ts";
-import { buildRequest } from "./build-request.ts";
+import { type NodeContext, NodeFailure, type NodeKind, type NodeResult } from "../kind.ts";
+import { buildRequest, type Plan } from "./build-request.ts";
+import { acceptsCallback, afterCallback, callbackWait } from "./callback-wait.ts";
+import { checkInput } from "./check-input.ts";
 import { decodeBody } from "./decode-body.ts";
-import { retryAfterMs } from "./retry-after.ts";
+import { exchange } from "./exchange.ts";
+import { pageExpressions, readPages } from "./paginate.ts";
+import { RequestFault } from "./request-fault.ts";
 import { httpSchema } from "./schema.ts";
-
-/** Most bytes of an answer that a node takes. */
-export const maxResponseBytes = 16 * 1024 * 1024;
+import { redactInput } from "./secret-names.ts";
 
 /** Calls a web service. */
 export const httpKind: NodeKind = {
@@ -18,54 +19,46 @@ export const httpKind: NodeKind = {
   inline: false,
   defaultTimeoutMs: 60_000,
   supportsAsync: true,
+  deferred: pageExpressions,
   check: checkInput,
+  redact: redactInput,
   run,
+  resume: afterCallback,
+  accepts: acceptsCallback,
 };
 
-function checkInput(input: Json): readonly KindProblem[] {
-  const bodies = ["json", "form", "body"].filter(
-    (key) => typeof input === "object" && input !== null && Object.hasOwn(input, key),
-  );
-  if (bodies.length < 2) return [];
-  return [
-    {
-      pointer: `/${bodies[1]}`,
-      message: `${bodies.join(" and ")} are given, but a request has one body`,
-      mend: `Keep one of ${bodies.join(", ")}.`,
-    },
-  ];
+async function run(context: NodeContext): Promise<NodeResult> {
+  const plan = planOf(context);
+  if (plan.maxPages !== undefined) return readPages(context, plan, plan.maxPages);
+  const response = await exchange(context, plan, plan.call, { leftMs: context.timeoutMs }, plan.maxBytes);
+  const { status, headers } = response;
+  const body = decodeBody(response, plan.parse);
+  return plan.callback === undefined
+    ? { status, headers, body }
+    : callbackWait(context, plan.callback, { status, headers, body });
 }
 
-async function run(context: NodeContext): Promise<Json> {
-  const { request, accepts } = buildRequest(context.input, context.operationKey);
-  const response = await send(context, {
-    ...request,
-    timeoutMs: context.timeoutMs,
-    maxResponseBytes,
-    signal: context.signal,
-  });
-  if (!accepts(response.status)) throw refusedStatus(response, context.now());
-  return { status: response.status, headers: response.headers, body: decodeBody(response) };
-}
-
-async function send({ outbound, signal }: NodeContext, request: OutboundRequest): Promise<OutboundResponse> {
+function planOf(context: NodeContext): Plan {
   try {
-    return await outbound.request(request);
+    return buildRequest(context.input, context.operationKey, () => callbackUrl(context));
   } catch (error) {
-    if (signal.aborted || !(error instanceof OutboundError)) throw error;
-    const code = error.fault === "timeout" ? "node_timeout" : `http_${error.fault}`;
-    // These three fail again for as long as the workflow stays as it is.
-    const lasting = error.fault === "forbidden_address" || error.fault === "invalid_url" || error.fault === "response_too_large";
-    throw new NodeFailure(code, error.message, { retryable: !lasting, cause: error });
+    if (!(error instanceof RequestFault)) throw error;
+    throw new NodeFailure("invalid_request", error.message, {
+      retryable: false,
+      sent: "no",
+      details: { pointer: `/with${error.pointer}`, mend: error.mend },
+      cause: error,
+    });
   }
 }
 
-function refusedStatus(response: OutboundResponse, nowMs: number): NodeFailure {
-  const { status, headers } = response;
-  const wait = retryAfterMs(headers["retry-after"], nowMs);
-  return new NodeFailure("http_status", `the service answered ${status}`, {
-    retryable: status === 408 || status === 429 || status >= 500,
-    ...(wait === undefined ? {} : { retryAfterMs: wait }),
-    details: { status, body: new TextDecoder().decode(response.body.subarray(0, 1024)) },
-  });
+/** Where the service posts the result to. Throws NodeFailure where nobody said under which address the outside finds this system. */
+function callbackUrl(context: NodeContext): string {
+  const url = context.resumeUrl();
+  if (/^https?:/.test(url)) return url;
+  throw new NodeFailure(
+    "callback_not_possible",
+    "an asynchronous call needs an address at which the service can call back: set PUBLIC_URL to the gateway's",
+    { retryable: false, sent: "no" },
+  );
 }
