@@ -96,8 +96,8 @@ const golden: readonly (readonly [string, unknown, readonly (readonly [string, s
   ],
   [
     "a kind of a later version",
-    nodes({ id: "a", kind: "foreach", with: {} }),
-    [["/nodes/0/kind", "a", /kind "foreach" is not available/, /Use one of http, transform/]],
+    nodes({ id: "a", kind: "agent", with: {} }),
+    [["/nodes/0/kind", "a", /kind "agent" is not available/, /Use one of http, transform/]],
   ],
   ["no kind", nodes({ id: "a" }), [["/nodes/0/kind", "a", /no kind/, /http, transform/]]],
   ["an id twice", nodes(step("a"), step("a")), [["/nodes/1/id", "a", /already that of \/nodes\/0/, /own id/]]],
@@ -193,8 +193,8 @@ const golden: readonly (readonly [string, unknown, readonly (readonly [string, s
   ["a call without url", nodes({ id: "a", kind: "http", with: {} }), [["/nodes/0/with", "a", /"url" is missing/, /Add url/]]],
   [
     "a wrong method",
-    nodes({ id: "a", kind: "http", with: { url: "http://x.test", method: "FETCH" } }),
-    [["/nodes/0/with/method", "a", /one of \["GET"/, /./]],
+    nodes({ id: "a", kind: "http", with: { url: "http://x.test", method: "CONNECT" } }),
+    [["/nodes/0/with/method", "a", /such as GET or PURGE, but not TRACE or CONNECT/, /./]],
   ],
   [
     "two bodies",

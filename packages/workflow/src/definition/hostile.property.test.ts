@@ -13,6 +13,11 @@ const words = fc.constantFrom(
   "nodes",
   "http",
   "transform",
+  "foreach",
+  "signal",
+  "wait",
+  "continue",
+  "${ item }",
   "failed",
   "1s",
   "${ nodes.a }",
@@ -36,6 +41,13 @@ const keys = fc.constantFrom(
   "retry",
   "attempts",
   "delay",
+  "nodes",
+  "output",
+  "onError",
+  "cache",
+  "key",
+  "ttl",
+  "as",
   "url",
   "json",
   "type",
@@ -175,7 +187,10 @@ test("whatever is sent as YAML or JSON is read or refused", () => {
   );
 });
 
-test.each(["workflows.md", "nodes/http.md", "nodes/transform.md"])("the examples in docs/%s compile", (page) => {
+test.each([
+  "workflows.md",
+  ...["http", "transform", "foreach", "workflow", "wait", "signal", "approval"].map((kind) => `nodes/${kind}.md`),
+])("the examples in docs/%s compile", (page) => {
   const text = readFileSync(new URL(`../../../../docs/${page}`, import.meta.url), "utf8");
   const blocks = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)]
     .map(([, block = ""]) => block)

@@ -1,6 +1,7 @@
 import type { DefinitionFault, Json } from "@longhaul/core";
 import { parseDocument } from "yaml";
 import { setOwn } from "../expression/cel-value.ts";
+import { repeatedYamlKey } from "./repeated-yaml-key.ts";
 
 export type ParsedText =
   | { readonly ok: true; readonly value: Json }
@@ -80,13 +81,16 @@ function readYaml(text: string): unknown {
     version: "1.2",
     schema: "core",
     merge: false,
-    uniqueKeys: true,
+    // See repeatedYamlKey.
+    uniqueKeys: false,
     strict: true,
     logLevel: "error",
   });
   const [problem] = [...document.errors, ...document.warnings];
   if (problem)
     throw new TextFault(`the definition is not valid YAML: ${problem.message.split("\n")[0]}`, "Correct the YAML at that place.");
+  const repeated = repeatedYamlKey(document);
+  if (repeated) throw new TextFault(`the key ${JSON.stringify(repeated.name)} stands twice in one map`, "Keep one of them.");
   try {
     return document.toJS({ maxAliasCount: maxAliases });
   } catch (error) {

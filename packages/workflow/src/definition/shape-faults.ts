@@ -84,7 +84,7 @@ function explain(error: ErrorObject): readonly [string, string] {
     case "enum":
       return [`must be one of ${JSON.stringify(error.schema)}`, what];
     case "pattern":
-      return [patternMessage(error), what];
+      return [patternMessage(error), isDuration(error) ? "Write a duration such as 250ms, 30s, 5m, 2h or 1d." : what];
     case "anyOf":
       return [`must be ${String(schema["x-expects"] ?? "of another form")}`, what];
     default:
@@ -92,9 +92,13 @@ function explain(error: ErrorObject): readonly [string, string] {
   }
 }
 
+function isDuration(error: ErrorObject): boolean {
+  return param(error, "pattern").includes("ms|s|m|h|d");
+}
+
 function patternMessage(error: ErrorObject): string {
   const text = JSON.stringify(typeof error.data === "string" ? error.data.slice(0, 100) : error.data);
-  if (param(error, "pattern").includes("ms|s|m|h|d")) return `${text} is not a duration`;
+  if (isDuration(error)) return `${text} is not a duration`;
   if (param(error, "pattern").includes("A-Za-z0-9._-"))
     return `${text} is not a name (letters, digits, ".", "_" and "-", at most 128, first a letter or digit)`;
   return `${text} does not match ${param(error, "pattern")}`;

@@ -86,6 +86,7 @@ async function attempt(
           called.push(String(headers["idempotency-key"]));
           return respond(url, String(body));
         },
+        stream: () => Promise.reject(new Error("nobody streams here")),
       },
       now: () => 0,
       sleep: () => new Promise(() => undefined),

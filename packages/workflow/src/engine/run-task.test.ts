@@ -45,6 +45,7 @@ function harness(respond: Answer = async () => answer(200, { ok: true }), more: 
         for (const wake of waiters.splice(0)) wake();
         return respond(request);
       },
+      stream: () => Promise.reject(new Error("nobody streams here")),
     },
     now: () => clock.ms,
     sleep(ms, signal) {
@@ -211,7 +212,12 @@ test("an expression that fails fails its node, in output the task", async () => 
   const output = await run(compiled([transform("a", 1)], { output: { x: "${ input.nothing }" } }), harness().hooks, {});
   expect(output).toEqual({
     kind: "failed",
-    error: { code: "expression_error", message: 'in ${ input.nothing }: no such key: "nothing"', retryable: false },
+    error: {
+      code: "expression_error",
+      message: 'in ${ input.nothing }: no such key: "nothing"',
+      retryable: false,
+      details: { pointer: "/output/x" },
+    },
   });
 });
 

@@ -7,7 +7,7 @@ import type { ExpressionProblem, ExpressionResult, Frame } from "./compiled-expr
 import { type CelFunction, functions, methods, typeNames } from "./functions.ts";
 import { arithmeticOperators, at, field, isIn, orderOperators, truth } from "./operations.ts";
 import { type Path, type RootName, rootNames, type Scope } from "./scope.ts";
-import { constantValue, type Expr, type ExprOf, type Names, staticPath } from "./static-path.ts";
+import { constantValue, type Expr, type ExprOf, localPlace, type Names, staticPath } from "./static-path.ts";
 
 type Code = (frame: Frame) => Cel;
 /** Longest text of one expression. */
@@ -16,9 +16,9 @@ const maxNesting = 250;
 
 /**
  * Compiles the text of one CEL expression into closures over plain JSON values. Checks everything that can be known without data: syntax,
- * names, functions and their number of arguments.
+ * names, functions and their number of arguments. `locals` are names that stand in the scope's `locals`.
  */
-export function compileExpression(source: string): ExpressionResult {
+export function compileExpression(source: string, locals: readonly string[] = []): ExpressionResult {
   if (source.trim() === "") return refuse("the expression is empty", "Write a CEL expression between ${ and }.");
   if (source.length > maxExpressionLength) {
     return refuse(`the expression is longer than ${maxExpressionLength} characters`, "Split it over several transform nodes.");
@@ -33,7 +33,7 @@ export function compileExpression(source: string): ExpressionResult {
     return refuse(syntaxMessage(error), "Check the CEL syntax at that place.");
   }
   const build: Build = { problems: [], paths: [], units: 0, slotCount: 0, depth: 0 };
-  const run = expr === undefined ? constant(null) : compile(build, emptyNames, expr);
+  const run = expr === undefined ? constant(null) : compile(build, localNames(locals), expr);
   if (build.problems.length > 0) return { ok: false, problems: build.problems };
   return { ok: true, expression: { source, paths: build.paths, units: build.units, slotCount: build.slotCount, run } };
 }
@@ -57,6 +57,10 @@ interface Build {
 }
 
 const emptyNames: Names = new Map();
+
+function localNames(locals: readonly string[]): Names {
+  return locals.length === 0 ? emptyNames : new Map(locals.map((name) => [name, localPlace]));
+}
 const accumulator = "@result";
 
 function constant(value: Cel): Code {
@@ -150,7 +154,7 @@ function compilePath(build: Build, path: Path): Code {
 
 function rootValue(scope: Scope, root: RootName): Cel {
   const value = scope[root];
-  if (value === undefined) throw new CelFault(`${root} exists only inside a foreach node`);
+  if (value === undefined) throw new CelFault(`${root} does not exist here`);
   return value;
 }
 

@@ -9,19 +9,21 @@ import type { EvaluateReply, EvaluateRequest } from "./worker-messages.ts";
 const cacheSize = 100;
 const templates = new Map<string, CompiledTemplate>();
 
-function templateOf(source: string): CompiledTemplate {
-  const known = templates.get(source);
+function templateOf(source: string, locals: readonly string[]): CompiledTemplate {
+  const key = `${locals.join(",")} ${source}`;
+  const known = templates.get(key);
   if (known) return known;
-  const compiled = compileTemplate(JSON.parse(source));
+  const compiled = compileTemplate(JSON.parse(source), "", undefined, locals);
   if (!compiled.ok) throw new ExpressionError(compiled.problems[0]?.message ?? "the template does not compile", "");
   if (templates.size >= cacheSize) templates.clear();
-  templates.set(source, compiled.template);
+  templates.set(key, compiled.template);
   return compiled.template;
 }
 
 function answer({ id, template, scope, units }: EvaluateRequest): EvaluateReply {
   try {
-    const value = templateOf(template).run(JSON.parse(scope) as Scope, { left: units });
+    const seen = JSON.parse(scope) as Scope;
+    const value = templateOf(template, Object.keys(seen.locals ?? {})).run(seen, { left: units });
     return { id, ok: true, result: JSON.stringify(value) };
   } catch (error) {
     if (error instanceof ExpressionError) return { id, ok: false, message: error.message, pointer: error.pointer };

@@ -2,13 +2,14 @@ import type { Json } from "@longhaul/core";
 import type { JsonObject } from "./cel-value.ts";
 
 /** The names that an expression may use. */
-export const rootNames = ["input", "nodes", "errors", "task", "item", "index", "secrets"] as const;
+export const rootNames = ["input", "nodes", "errors", "task", "item", "index", "secrets", "response"] as const;
 
-export type RootName = (typeof rootNames)[number];
+/** `locals` holds the names that a `foreach` gives to its items; no expression says it by itself. */
+export type RootName = (typeof rootNames)[number] | "locals";
 
 /**
  * What an expression can see. `nodes` holds the outputs of finished nodes by id (skipped and failed nodes are absent), `errors` the failures of
- * failed ones; `item` and `index` exist only inside a `foreach`. Objects are read by their own keys alone.
+ * failed ones; `item` and `index` exist only inside a `foreach`, `response` only where a kind evaluates a part of its `with` itself. Objects are read by their own keys alone.
  */
 export interface Scope {
   readonly input: Json;
@@ -18,6 +19,8 @@ export interface Scope {
   readonly secrets: JsonObject;
   readonly item?: Json;
   readonly index?: number;
+  readonly response?: Json;
+  readonly locals?: JsonObject;
 }
 
 /** A fixed way into the scope that an expression uses, such as `["nodes", "page", "body"]`. */

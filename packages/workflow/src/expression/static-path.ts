@@ -1,14 +1,15 @@
 import type { parse } from "@bufbuild/cel";
 import { type Cel, Uint } from "./cel-value.ts";
-import { type Path, type RootName, rootNames } from "./scope.ts";
+import { type Path, rootNames } from "./scope.ts";
 
 /** A node of the parser's tree. */
 export type Expr = NonNullable<ReturnType<typeof parse>["expr"]>;
 /** What a node of one kind holds. */
 export type ExprOf<Case extends NonNullable<Expr["exprKind"]["case"]>> = Extract<Expr["exprKind"], { case: Case }>["value"];
 
-/** Loop variables in sight, with their places. */
+/** Names in sight: loop variables with their places, and the names of items, which are in the scope, with `localPlace`. */
 export type Names = ReadonlyMap<string, number>;
+export const localPlace = -1;
 
 /** The value of a literal. */
 export function constantValue(value: ExprOf<"constExpr">): Cel {
@@ -27,7 +28,7 @@ export function constantValue(value: ExprOf<"constExpr">): Cel {
   }
 }
 
-function isRootName(name: string): name is RootName {
+function isRootName(name: string): name is (typeof rootNames)[number] {
   return (rootNames as readonly string[]).includes(name);
 }
 
@@ -36,7 +37,9 @@ export function staticPath(names: Names, expr: Expr): Path | undefined {
   const kind = expr.exprKind;
   if (kind.case === "identExpr") {
     const name = kind.value.name.replace(/^\./, "");
-    return isRootName(name) && !names.has(name) ? [name] : undefined;
+    const place = names.get(name);
+    if (place === localPlace) return ["locals", name];
+    return place === undefined && isRootName(name) ? [name] : undefined;
   }
   if (kind.case === "selectExpr" && !kind.value.testOnly && kind.value.operand) {
     const path = staticPath(names, kind.value.operand);

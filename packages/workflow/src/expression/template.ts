@@ -57,6 +57,7 @@ interface Build {
   readonly expressions: CompiledExpression[];
   readonly references: Reference[];
   readonly budget: TextBudget;
+  readonly locals: readonly string[];
 }
 
 /** Characters of expressions that may still be compiled; shared by the templates of one definition, because parsing takes its time. */
@@ -73,9 +74,14 @@ export type TemplateResult =
 
 const maxTemplateDepth = 64;
 
-/** Compiles every expression in a JSON value; reports every problem, with pointers below `pointer`. */
-export function compileTemplate(source: Json, pointer = "", budget: TextBudget = { left: maxExpressionText }): TemplateResult {
-  const build: Build = { problems: [], expressions: [], references: [], budget };
+/** Compiles every expression in a JSON value, which may use `locals`; reports every problem, with pointers below `pointer`. */
+export function compileTemplate(
+  source: Json,
+  pointer = "",
+  budget: TextBudget = { left: maxExpressionText },
+  locals: readonly string[] = [],
+): TemplateResult {
+  const build: Build = { problems: [], expressions: [], references: [], budget, locals };
   const part = compilePart(build, source, pointer, 0);
   if (build.problems.length > 0) return { ok: false, problems: build.problems };
   const { expressions } = build;
@@ -189,7 +195,7 @@ function compileValue(build: Build, source: string, pointer: string): Part | und
     });
     return undefined;
   }
-  const result = compileExpression(source);
+  const result = compileExpression(source, build.locals);
   if (!result.ok) {
     for (const { message, mend } of result.problems)
       build.problems.push({ pointer, message: `in ${shown(source)}: ${message}`, mend });
