@@ -1,3 +1,11 @@
+export {
+  type ChatBody,
+  type ModelAnswer,
+  type ModelHandler,
+  type ModelRequest,
+  type ModelServer,
+  modelServer,
+} from "./models/model-server.ts";
 export { freePort } from "./net/free-port.ts";
 export { type TcpProxy, tcpProxy } from "./net/tcp-proxy.ts";
 export {
