@@ -244,7 +244,10 @@ test("whatever happens, it never holds more than it may and never loses a place"
             },
           },
           live: inProcessLive(),
-          outbound: { request: async () => ({ status: 200, headers: {}, body: new Uint8Array() }) },
+          outbound: {
+            request: async () => ({ status: 200, headers: {}, body: new Uint8Array() }),
+            stream: () => Promise.reject(new Error("nobody streams here")),
+          },
           log: silentLogger,
           name: "executor-1",
           concurrency,

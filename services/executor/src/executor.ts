@@ -1,5 +1,4 @@
-import { create } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import {
   executorSubject,
@@ -22,11 +21,15 @@ import {
   type TaskReport,
   Verdict,
 } from "@longhaul/proto/execution_service";
-import { type Logger, type Part, part } from "@longhaul/shared";
+import { type Logger, newMessage, type Part, part } from "@longhaul/shared";
 import { definitions } from "./run/definitions.ts";
-import { type Hold, stopHold } from "./run/hold.ts";
+import { type Hold, holdMessage, stopHold } from "./run/hold.ts";
+import { inboxOf } from "./run/inbox.ts";
+import { projectValues } from "./run/project-values.ts";
+import { nodeBytes, outcomeBytes } from "./run/report-message.ts";
 import { isPassing } from "./run/reporter.ts";
 import { runTask } from "./run/run-task.ts";
+import { readValue } from "./run/stored-runs.ts";
 
 export interface ExecutorParts {
   readonly client: Client<typeof ExecutionService>;
@@ -92,12 +95,14 @@ export function executor(deps: ExecutorParts): Executor {
       );
       return results.map((result) => ({ sentAt, ...result }));
     },
-    { minWhileBusy: 1 },
+    { minWhileBusy: 32 },
   );
-  const sendTogether = gatherCalls<TaskReport, HoldResult | Error>(sendGroup, { sizeOf: reportBytes, minWhileBusy: 1 });
+  const sendTogether = gatherCalls<TaskReport, HoldResult | Error>(sendGroup, { sizeOf: reportBytes, minWhileBusy: 32 });
   const run = {
     client,
+    name,
     definitions: definitions(client),
+    values: projectValues(client, name, monotonic),
     outbound: deps.outbound,
     live: deps.live,
     log,
@@ -144,10 +149,13 @@ export function executor(deps: ExecutorParts): Executor {
     const hold: Hold = {
       task,
       abort: new AbortController(),
+      inbox: inboxOf((payload) => readValue(client, hold, payload)),
+      clockAheadMs: task.time === undefined ? 0 : aheadOf(timestampMs(task.time), now(), monotonic() - result.sentAt),
       leaseUntil: result.sentAt + leaseMs,
       provenAt: result.sentAt,
       stopped: undefined,
     };
+    hold.inbox.take(task.arrivals);
     const earlier = holds.get(task.taskId);
     if (earlier !== undefined) stopHold(earlier, "lost");
     holds.set(task.taskId, hold);
@@ -172,7 +180,7 @@ export function executor(deps: ExecutorParts): Executor {
   }
 
   async function takeOne(ticket: Ticket): Promise<TicketVerdict> {
-    const message = create(HoldSchema, { taskId: ticket.taskId, attempt: ticket.attempt, project: ticket.project });
+    const message = newMessage(HoldSchema, { taskId: ticket.taskId, attempt: ticket.attempt, project: ticket.project });
     try {
       const result = await claim({ ticket, message });
       const { claimed } = result;
@@ -269,19 +277,25 @@ export function executor(deps: ExecutorParts): Executor {
   async function beat(): Promise<void> {
     const at = monotonic();
     const due = [...holds.values()].filter((hold) => hold.stopped === undefined && at - hold.provenAt >= leaseOf(hold) / 3);
-    for (let i = 0; i < due.length; i += 256) {
-      const group = due.slice(i, i + 256);
-      const sentAt = monotonic();
-      const { results } = await client.heartbeat({ executor: name, holds: group.map(holdMessage) }, { timeoutMs: callTimeoutMs });
-      group.forEach((hold, at) => {
-        const verdict = results[at]?.verdict;
-        if (verdict === Verdict.CONTINUE) {
-          hold.provenAt = sentAt;
-          hold.leaseUntil = Math.max(hold.leaseUntil, sentAt + leaseOf(hold));
-        } else stopHold(hold, verdict === Verdict.CANCEL ? "cancelled" : "lost");
-      });
-    }
+    for (let i = 0; i < due.length; i += 256) await beatGroup(due.slice(i, i + 256));
   }
+
+  async function beatGroup(group: readonly Hold[]): Promise<readonly undefined[]> {
+    const sentAt = monotonic();
+    const { results } = await client.heartbeat({ executor: name, holds: group.map(holdMessage) }, { timeoutMs: callTimeoutMs });
+    group.forEach((hold, at) => {
+      const result = results[at];
+      if (result?.verdict === Verdict.CONTINUE) {
+        hold.provenAt = sentAt;
+        hold.leaseUntil = Math.max(hold.leaseUntil, sentAt + leaseOf(hold));
+        hold.inbox.take(result.arrivals);
+      } else stopHold(hold, result?.verdict === Verdict.CANCEL ? "cancelled" : "lost");
+    });
+    return group.map(() => undefined);
+  }
+
+  /** Something arrived for a task: its next heartbeat, which answers what, is due at once. */
+  const fetchArrivals = gatherCalls<Hold, undefined>(beatGroup, { minWhileBusy: 1 });
 
   let beating = false;
   function beatQuietly(): void {
@@ -294,11 +308,17 @@ export function executor(deps: ExecutorParts): Executor {
       });
   }
 
-  function revoke(message: Json): void {
+  /** Hears of its own tasks: that one was stopped, or that something arrived for one of its nodes. */
+  function hear(message: Json): void {
     if (message === null || typeof message !== "object" || !("taskId" in message) || !("attempt" in message)) return;
-    const { taskId, attempt } = message as { readonly taskId: Json; readonly attempt: Json };
+    const { taskId, attempt, arrival } = message as { readonly taskId: Json; readonly attempt: Json; readonly arrival?: Json };
     const hold = typeof taskId === "string" ? holds.get(taskId) : undefined;
-    if (hold !== undefined && hold.task.attempt === attempt) stopHold(hold, "cancelled");
+    if (hold === undefined || hold.task.attempt !== attempt || hold.stopped !== undefined) return;
+    if (arrival !== true) stopHold(hold, "cancelled");
+    else
+      fetchArrivals(hold).catch((why: unknown) =>
+        log.warn({ taskId: hold.task.taskId, err: why }, "what arrived was not fetched; the next heartbeat brings it"),
+      );
   }
 
   async function release(): Promise<void> {
@@ -324,7 +344,7 @@ export function executor(deps: ExecutorParts): Executor {
   return {
     ...part("executor", {
       start: async () => {
-        revocations = deps.live.subscribe(executorSubject(name), revoke);
+        revocations = deps.live.subscribe(executorSubject(name), hear);
         await revocations.ready.catch((why: unknown) =>
           log.warn({ err: why }, "revocations do not arrive yet; heartbeats tell as well"),
         );
@@ -353,17 +373,19 @@ export function executor(deps: ExecutorParts): Executor {
   };
 }
 
-function holdMessage(hold: Hold): HoldMessage {
-  const { taskId, attempt, project } = hold.task;
-  return create(HoldSchema, { taskId, attempt, project });
+/**
+ * How far another clock is surely ahead of ours (negative: behind), by a time that it said in a call of `tookMs` that was answered at `at`.
+ * At the answer our corrected clock is never before the time that was said.
+ */
+function aheadOf(said: number, at: number, tookMs: number): number {
+  if (said > at) return said - at;
+  return Math.min(0, said - (at - tookMs));
 }
 
 function leaseOf(hold: Hold): number {
   return hold.task.lease === undefined ? 0 : durationMs(hold.task.lease);
 }
 
-function reportBytes(report: TaskReport): number {
-  let bytes = 256;
-  for (const node of report.nodes) bytes += 256 + node.inputJson.byteLength + node.outputJson.byteLength;
-  return report.outcome.case === "success" ? bytes + report.outcome.value.outputJson.byteLength : bytes;
+function reportBytes({ nodes, outcome }: TaskReport): number {
+  return nodes.reduce((bytes, node) => bytes + nodeBytes(node), 256 + outcomeBytes(outcome));
 }

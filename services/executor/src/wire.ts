@@ -25,7 +25,7 @@ export async function wire(env: Env): Promise<Running> {
 
   const link = connectNats({ url: config.natsUrl, name, log });
   const dispatch = jetstreamDispatch(link, { window: config.dispatchWindow, replicas: config.natsReplicas, log });
-  const toScheduler = serviceTransport(config.schedulerUrl, { token: config.internalToken });
+  const toScheduler = serviceTransport(config.schedulerUrl, { token: config.internalToken, grouped: [ExecutionService] });
   const outbound = guardedOutbound({ allow: config.outboundAllow });
   const runner = executor({
     client: serviceClient(ExecutionService, toScheduler),

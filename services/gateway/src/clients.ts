@@ -1,14 +1,24 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { CallOptions, Client } from "@connectrpc/connect";
+import { ConnectionService } from "@longhaul/proto/connection_service";
 import { DeliveryService } from "@longhaul/proto/delivery_service";
 import type { IntakeService } from "@longhaul/proto/intake_service";
+import { LimitService } from "@longhaul/proto/limit_service";
+import { ScheduleService } from "@longhaul/proto/schedule_service";
+import { SecretService } from "@longhaul/proto/secret_service";
 import { TaskService } from "@longhaul/proto/task_service";
+import { WorkerService } from "@longhaul/proto/worker_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
 
 /** What the gateway talks to. Calls reject with LonghaulError, as those of `serviceClient` and `directClient` do. */
 export interface GatewayClients {
   readonly tasks: Client<typeof TaskService>;
   readonly workflows: Client<typeof WorkflowService>;
+  readonly workers: Client<typeof WorkerService>;
+  readonly schedules: Client<typeof ScheduleService>;
+  readonly secrets: Client<typeof SecretService>;
+  readonly connections: Client<typeof ConnectionService>;
+  readonly limits: Client<typeof LimitService>;
   readonly deliveries: Client<typeof DeliveryService>;
   readonly intake: Client<typeof IntakeService>;
 }
@@ -24,6 +34,11 @@ export function publicServices(clients: GatewayClients): readonly PublicService[
   return [
     { service: TaskService, client: clients.tasks },
     { service: WorkflowService, client: clients.workflows },
+    { service: WorkerService, client: clients.workers },
+    { service: ScheduleService, client: clients.schedules },
+    { service: SecretService, client: clients.secrets },
+    { service: ConnectionService, client: clients.connections },
+    { service: LimitService, client: clients.limits },
     { service: DeliveryService, client: clients.deliveries },
   ];
 }

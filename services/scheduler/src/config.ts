@@ -18,6 +18,8 @@ export interface SchedulerConfig {
   readonly dispatchWindow: number;
   readonly maxValueBytes: number;
   readonly retentionMs: number;
+  /** Without a slash at its end; empty when not set. */
+  readonly publicUrl: string;
 }
 
 export function readConfig(env: Env): SchedulerConfig {
@@ -42,6 +44,7 @@ export function readConfig(env: Env): SchedulerConfig {
       dispatchWindow: vars.int("DISPATCH_WINDOW"),
       maxValueBytes: vars.int("MAX_BODY_BYTES"),
       retentionMs: vars.int("RETENTION_MS"),
+      publicUrl: (vars.optionalUrl("PUBLIC_URL") ?? "").replace(/\/+$/, ""),
     };
   });
 }

@@ -1,16 +1,18 @@
 import type { Client } from "@connectrpc/connect";
 import {
   type CatalogStore,
+  defaultJobRules,
   defaultRules,
   executorSubject,
   gatherCalls,
-  isEnded,
+  type JobStore,
   type Json,
   type LeaseStore,
   type Live,
   type LiveSubscription,
   type PayloadStore,
   partitionSubject,
+  type ResourceStore,
   type Rules,
   type TaskStore,
   type Ticket,
@@ -18,19 +20,31 @@ import {
 } from "@longhaul/core";
 import type { SubmitItem, SubmitResult } from "@longhaul/proto/intake_service";
 import type { NotifierService } from "@longhaul/proto/notifier_service";
-import { type Logger, type Part, part, type SecretBox } from "@longhaul/shared";
+import { type Logger, type Part, part, type ResumeKeys, type SecretBox } from "@longhaul/shared";
+import { callBook } from "./calls/call-book.ts";
+import { jobBells } from "./jobs/job-bells.ts";
+import { seenFunctions } from "./jobs/seen-functions.ts";
+import { dropJobs } from "./jobs/submit-job.ts";
 import { headerCache } from "./ledger/header-cache.ts";
 import { type Ledger, type LedgerListener, ledger, type TaskEffect } from "./ledger/ledger.ts";
+import { workflowKey } from "./limits/limit-key.ts";
+import { limitSettings } from "./limits/limit-settings.ts";
+import { slotBook } from "./limits/slot-book.ts";
 import { bellsOver } from "./loops/bells.ts";
+import { cacheExpiry } from "./loops/cache-expiry.ts";
 import { dispatcher } from "./loops/dispatcher.ts";
 import { expireOrphans } from "./loops/expire-orphans.ts";
 import { handover } from "./loops/handover.ts";
+import { jobExpiry } from "./loops/job-expiry.ts";
+import { limits } from "./loops/limits.ts";
 import { allPartitions, leasedPartitions } from "./loops/partitions.ts";
 import { retention } from "./loops/retention.ts";
+import { schedules } from "./loops/schedules.ts";
 import { storeClock } from "./loops/store-clock.ts";
 import { sweeper } from "./loops/sweeper.ts";
 import type { SchedulerDeps } from "./rpc/deps.ts";
 import { type SchedulerServices, schedulerServices } from "./rpc/services.ts";
+import { bringToParent, cancelChildren } from "./tasks/children.ts";
 import { submitTasks } from "./tasks/submit-tasks.ts";
 import { webhookBody } from "./tasks/webhook-body.ts";
 import { catalog } from "./workflows/catalog.ts";
@@ -40,12 +54,17 @@ export interface SchedulerParts {
   readonly store: TaskStore;
   readonly payloads: PayloadStore;
   readonly catalogStore: CatalogStore;
+  readonly resources: ResourceStore;
+  readonly jobs: JobStore;
   /** Absent where this is the only scheduler: it looks after all partitions. */
   readonly leases?: LeaseStore;
   readonly outlet: TicketOutlet;
   readonly live: Live;
   readonly notifier: Pick<Client<typeof NotifierService>, "accept">;
   readonly box: SecretBox;
+  readonly resume: ResumeKeys;
+  /** Where the outside reaches the gateway, without a slash at its end; empty or absent where nobody said. */
+  readonly publicUrl?: () => string;
   readonly log: Logger;
   /** Unique name of this process. */
   readonly name: string;
@@ -65,6 +84,8 @@ export interface Scheduler {
   readonly services: SchedulerServices;
   /** In the order in which they start. */
   readonly parts: readonly Part[];
+  /** Ends the waits of workers when it is drained; to be started behind the server that they call. */
+  readonly workerWaits: Part;
 }
 
 /** Subject on which schedulers tell each other that a workflow changed. */
@@ -74,6 +95,8 @@ const checkMs = 2_000;
 /** Tickets whose second look lies within this are published again when the broker has lost some. */
 const lookAheadMs = 120_000;
 const acceptTimeoutMs = 10_000;
+/** The longest that nobody looks at the schedules: the net behind their timer. */
+const scheduleLookMs = 30_000;
 const defaultRetentionMs = 30 * 86_400_000;
 
 /** The parts of a scheduler, put together. Adapters are the caller's choice. */
@@ -84,6 +107,8 @@ export function scheduler(deps: SchedulerParts): Scheduler {
   const { now } = clock;
 
   const changes = bellsOver(live);
+  const workerBells = jobBells(live);
+  const servedFunctions = seenFunctions(live, now);
   let theLedger: Ledger | undefined;
   const ledgerNow = (): Ledger => {
     if (theLedger === undefined) throw new Error("the ledger is not there yet");
@@ -94,11 +119,23 @@ export function scheduler(deps: SchedulerParts): Scheduler {
     notifier: deps.notifier,
     ledger: ledgerNow,
     bodyOf: (task, event) => webhookBody(payloads, task, event),
+    toParent: (task) => bringToParent({ store, payloads, ledger: ledgerNow }, task),
+    toChildren: async (task) => {
+      await Promise.all([
+        dropJobs({ jobs: deps.jobs, jobBells: workerBells }, task.project, task.id),
+        cancelChildren({ store, payloads, ledger: ledgerNow }, task),
+      ]);
+    },
+    freeSlots: (task, hold) => slots.free(task, hold),
     log,
     timeoutMs: acceptTimeoutMs,
   });
   const listener: LedgerListener = {
-    changed: (task, before) => changes.changed(task, before),
+    changed: (task, before) => {
+      changes.changed(task, before);
+      timetable.changed(task);
+      slots.changed(task, before);
+    },
     effects: (effects) => letOut(effects),
     wakeAt: (partition, at) => sweep.note(partition, at),
   };
@@ -125,8 +162,14 @@ export function scheduler(deps: SchedulerParts): Scheduler {
         case "revoke":
           live.publish(executorSubject(effect.executor), { taskId: effect.taskId, attempt: effect.attempt });
           break;
+        case "arrival":
+          live.publish(executorSubject(effect.executor), { taskId: effect.taskId, attempt: effect.attempt, arrival: true });
+          break;
         case "hand-over":
-          if (isEnded(task)) debts.enqueue(task, effect.debt);
+          debts.enqueue(task, effect.debt);
+          break;
+        case "look":
+          slots.ring(effect.project, effect.key);
           break;
       }
     }
@@ -157,6 +200,10 @@ export function scheduler(deps: SchedulerParts): Scheduler {
     tickets.own(partitions);
     sweep.own(partitions);
     expiry.own(partitions);
+    timetable.own(partitions);
+    expiringJobs.own(partitions);
+    keptResults.own(partitions);
+    slots.own(partitions);
     // Whoever looked after them before may have died between a commit and its tickets, and solo's tickets die with the process.
     if (gained) republish();
   };
@@ -166,25 +213,69 @@ export function scheduler(deps: SchedulerParts): Scheduler {
   const workflows = catalog({
     store: deps.catalogStore,
     now,
-    announce: (project, name) => live.publish(catalogSubject, { project, name }),
+    announce: (project, name) => {
+      live.publish(catalogSubject, { project, name });
+      // The latest revision says how many tasks may run side by side.
+      slots.ring(project, workflowKey(name));
+    },
   });
+  const settings = limitSettings({ resources: deps.resources, catalog: workflows, catalogStore: deps.catalogStore, now });
+  const book = slotBook(deps.resources, now);
+  const slots = limits({
+    store,
+    resources: deps.resources,
+    book,
+    settings,
+    ledger: ledgerNow,
+    dispatcher: tickets,
+    live,
+    log,
+    now,
+  });
+  const submit = gatherCalls<SubmitItem, SubmitResult>((items) => submitTasks(rpcDeps, items), {
+    sizeOf: (item) => item.inputJson.byteLength + 512,
+  });
+  const timetable = schedules({
+    resources: deps.resources,
+    store,
+    ledger: ledgerNow,
+    live,
+    box: deps.box,
+    now,
+    lookMs: scheduleLookMs,
+    log,
+    submit,
+  });
+  const keptResults = cacheExpiry({ resources: deps.resources, now, log });
+  const expiringJobs = jobExpiry(() => rpcDeps, now);
   const rpcDeps: SchedulerDeps = {
+    jobs: deps.jobs,
+    jobBells: workerBells,
+    seenFunctions: servedFunctions,
+    jobRules: { ...defaultJobRules, leaseMs: deps.leaseMs, maxTries: deps.maxTries },
+    noteJob: (partition, at) => expiringJobs.note(partition, at),
     store,
     payloads,
     catalogStore: deps.catalogStore,
+    resources: deps.resources,
+    schedules: timetable,
+    limits: slots,
+    limitSettings: settings,
+    slotBook: book,
     catalog: workflows,
     ledger: theLedger,
     dispatcher: tickets,
     live,
     bells: changes,
     box: deps.box,
+    resume: deps.resume,
+    calls: callBook({ resources: deps.resources, store, now, leaseMs: rules.leaseMs }),
+    publicUrl: deps.publicUrl ?? (() => ""),
     rules,
     log,
     now,
     maxValueBytes: deps.maxValueBytes,
-    submit: gatherCalls<SubmitItem, SubmitResult>((items) => submitTasks(rpcDeps, items), {
-      sizeOf: (item) => item.inputJson.byteLength + 512,
-    }),
+    submit,
   };
 
   const loops: Part = loopsPart({
@@ -194,6 +285,11 @@ export function scheduler(deps: SchedulerParts): Scheduler {
         if (orphans > 0) log.info({ tasks: orphans }, "tasks of the run before taken back");
       }
       sweep.start();
+      timetable.start();
+      servedFunctions.start();
+      expiringJobs.start();
+      keptResults.start();
+      slots.start();
       const catalogBell = live.subscribe(catalogSubject, (message) => forget(workflows.forget, message));
       const stopLoss = deps.outlet.onLoss(() => {
         log.warn({}, "tickets may be lost; publishing again what is unclaimed");
@@ -212,6 +308,12 @@ export function scheduler(deps: SchedulerParts): Scheduler {
       await debts.idle();
     },
     async stop() {
+      await timetable.stop();
+      workerBells.close();
+      servedFunctions.stop();
+      await expiringJobs.stop();
+      await keptResults.stop();
+      await slots.stop();
       await expiry.stop();
       await sweep.stop();
       await tickets.idle();
@@ -220,7 +322,11 @@ export function scheduler(deps: SchedulerParts): Scheduler {
     },
   });
 
-  return { services: schedulerServices(rpcDeps), parts: [clock, loops, partitions] };
+  return {
+    services: schedulerServices(rpcDeps),
+    parts: [clock, loops, partitions],
+    workerWaits: part("waits of workers", { drain: async () => workerBells.close() }),
+  };
 }
 
 function loopsPart(does: { start(): Promise<() => void>; drain(): Promise<void>; stop(): Promise<void> }): Part {

@@ -18,6 +18,8 @@ export interface SoloConfig {
   readonly webhookAttempts: number;
   readonly webhookRetryScalePercent: number;
   readonly webhookTimeoutMs: number;
+  /** Without a slash at its end; absent when not set. */
+  readonly publicUrl: string | undefined;
 }
 
 const loopback = ["127.0.0.0/8", "::1/128"];
@@ -48,6 +50,7 @@ export function readConfig<Gateway>(
       webhookAttempts: vars.int("WEBHOOK_ATTEMPTS"),
       webhookRetryScalePercent: vars.int("WEBHOOK_RETRY_SCALE"),
       webhookTimeoutMs: vars.int("WEBHOOK_TIMEOUT_MS"),
+      publicUrl: vars.optionalUrl("PUBLIC_URL")?.replace(/\/+$/, ""),
     };
   });
 }

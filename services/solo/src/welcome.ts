@@ -1,9 +1,9 @@
 import type { ApiKeySetting } from "@longhaul/shared";
+import { baseUrl } from "./base-url.ts";
 
 /** What a newcomer sees first: where it listens, and two lines that work as they stand. */
 export function welcome(address: { readonly host: string; readonly port: number }, apiKeys: readonly ApiKeySetting[]): string {
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const base = `http://${host}:${address.port}`;
+  const base = baseUrl(address);
   // Keys are secrets: say where one goes, not what it is.
   const auth = apiKeys.length === 0 ? "" : ' -H "authorization: Bearer $LONGHAUL_KEY"';
   const put = `curl -X PUT ${base}/v1/workflows/hello${auth} -H 'content-type: application/yaml' --data-binary $'name: hello\\nnodes:\\n  - id: greet\\n    kind: transform\\n    with: { text: "Hello, \${ input.name }!" }\\n'`;

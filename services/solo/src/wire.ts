@@ -6,14 +6,30 @@ import { openSqlite } from "@longhaul/adapters/sqlite";
 import { executor } from "@longhaul/executor";
 import { gatewayConfigOf, gatewayParts } from "@longhaul/gateway";
 import { notifier } from "@longhaul/notifier";
+import { ConnectionService } from "@longhaul/proto/connection_service";
 import { DeliveryService } from "@longhaul/proto/delivery_service";
 import { ExecutionService } from "@longhaul/proto/execution_service";
 import { IntakeService } from "@longhaul/proto/intake_service";
+import { LimitService } from "@longhaul/proto/limit_service";
 import { NotifierService } from "@longhaul/proto/notifier_service";
+import { ScheduleService } from "@longhaul/proto/schedule_service";
+import { SecretService } from "@longhaul/proto/secret_service";
 import { TaskService } from "@longhaul/proto/task_service";
+import { WorkerService } from "@longhaul/proto/worker_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
 import { scheduler } from "@longhaul/scheduler";
-import { directClient, type Env, guardedOutbound, part, pinoLogger, type Running, readiness, secretBox } from "@longhaul/shared";
+import {
+  directClient,
+  type Env,
+  guardedOutbound,
+  part,
+  pinoLogger,
+  type Running,
+  readiness,
+  resumeKeys,
+  secretBox,
+} from "@longhaul/shared";
+import { baseUrl } from "./base-url.ts";
 import { readConfig } from "./config.ts";
 import { secretKeyOf } from "./secret-key-file.ts";
 import { welcome } from "./welcome.ts";
@@ -28,10 +44,15 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
 
   mkdirSync(config.dataDir, { recursive: true });
   const database = openSqlite({ file: join(config.dataDir, "longhaul.db") });
-  const box = secretBox(config.secretKeys.length > 0 ? config.secretKeys : [secretKeyOf(config.dataDir)]);
+  const secretKeys = config.secretKeys.length > 0 ? config.secretKeys : [secretKeyOf(config.dataDir)];
+  const box = secretBox(secretKeys);
   const dispatch = inProcessDispatch({ window: config.dispatchWindow });
   const live = inProcessLive({ onFault: (fault, subject) => log.error({ subject, err: fault }, "a listener failed") });
   const outbound = guardedOutbound({ allow: config.outboundAllow });
+
+  // Known once it listens; what runs before, after a restart, goes by the settings.
+  let listens: (() => { readonly host: string; readonly port: number }) | undefined;
+  const publicUrl = (): string => config.publicUrl ?? baseUrl(listens?.() ?? config.gateway);
 
   // Scheduler and notifier call each other; the client of the second is filled in once it is there.
   const accept: { call?: (typeof notifierClient)["accept"] } = {};
@@ -39,10 +60,14 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
     store: database.tasks,
     payloads: database.payloads,
     catalogStore: database.catalog,
+    resources: database.resources,
+    jobs: database.jobs,
     outlet: dispatch.outlet,
     live,
     notifier: { accept: (request, options) => (accept.call ?? notReady)(request, options) },
     box,
+    resume: resumeKeys(secretKeys),
+    publicUrl,
     log: log.child({ service: "scheduler" }),
     name,
     alone: true,
@@ -82,6 +107,11 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
     clients: {
       tasks: directClient(TaskService, tasks.services.task, direct),
       workflows: directClient(WorkflowService, tasks.services.workflow, direct),
+      workers: directClient(WorkerService, tasks.services.worker, direct),
+      schedules: directClient(ScheduleService, tasks.services.schedule, direct),
+      secrets: directClient(SecretService, tasks.services.secret, direct),
+      connections: directClient(ConnectionService, tasks.services.connection, direct),
+      limits: directClient(LimitService, tasks.services.limit, direct),
       deliveries: directClient(DeliveryService, webhooks.services.delivery, direct),
       intake,
     },
@@ -89,7 +119,6 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
     log: log.child({ service: "gateway" }),
     ready,
   });
-
   return {
     log,
     ready,
@@ -101,6 +130,12 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
       ...tasks.parts,
       runner,
       ...gateway.parts,
+      tasks.workerWaits,
+      part("own address", {
+        start: async () => {
+          listens = gateway.address;
+        },
+      }),
     ],
     onStarted: () => print(welcome(gateway.address(), config.gateway.apiKeys)),
   };

@@ -1,22 +1,14 @@
-import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Failure, LonghaulError } from "@longhaul/core";
-import {
-  type HoldResult,
-  type NodeReport,
-  NodeReportSchema,
-  type TaskReport,
-  TaskReportSchema,
-  Verdict,
-} from "@longhaul/proto/execution_service";
-import { failureMessage, nodeStateNumber, tooLarge } from "@longhaul/shared";
-import type { NodeRecord, TaskOutcome } from "@longhaul/workflow";
+import { type Failure, LonghaulError, type Spent } from "@longhaul/core";
+import { type HoldResult, type TaskReport, TaskReportSchema, Verdict } from "@longhaul/proto/execution_service";
+import { newMessage, spendMessage, tooLarge } from "@longhaul/shared";
+import type { NodeRecord, RecordOptions, TaskOutcome } from "@longhaul/workflow";
 import { type Hold, stopHold } from "./hold.ts";
+import { bytesBeyond, inGroups, nodeReport, outcomeBytes, outcomeOf, progress } from "./report-message.ts";
 
 /** Says what happens in one task: one report under way at a time, numbered, each sent until it is answered or the lease ends. */
 export interface Reporter {
   /** Notes results. With `barrier` the promise resolves once everything noted so far is stored. */
-  record(runs: readonly NodeRecord[], options: { readonly barrier: boolean }): Promise<void> | void;
+  record(runs: readonly NodeRecord[], options: RecordOptions): Promise<void> | void;
   /** The last report. Resolves when it is stored, or the hold is lost. */
   finish(outcome: Exclude<TaskOutcome, { kind: "aborted" }>): Promise<void>;
   /** Sends what is noted and not stored yet, for a drain. */
@@ -43,6 +35,8 @@ export class TooLarge extends Error {
   }
 }
 
+/** Node runs of one report travel together up to this size; a larger value goes alone. Well below what a message may have. */
+const maxReportBytes = 8_388_608;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
 /** An error that nobody expected may pass as well, but not for ever. */
@@ -54,6 +48,8 @@ export function reporter(deps: ReporterDeps): Reporter {
   let number = 0;
   // Of several records of a node in one report only the last counts.
   let noted = new Map<string, NodeRecord>();
+  let consumed: readonly number[] = [];
+  let spent: Spent | undefined;
   let underWay: Promise<void> | undefined;
   let turnEnds = false;
   let isFinished = false;
@@ -64,12 +60,13 @@ export function reporter(deps: ReporterDeps): Reporter {
       if (hold.stopped !== undefined && hold.stopped !== "draining") return;
       const sentAt = deps.monotonic();
       try {
-        const { verdict } = await deps.send(report);
+        const { verdict, arrivals } = await deps.send(report);
         if (verdict === Verdict.CONTINUE) {
           hold.provenAt = Math.max(hold.provenAt, sentAt);
           hold.leaseUntil = Math.max(hold.leaseUntil, sentAt + deps.leaseMs);
           // A process that was frozen finds old answers when it goes on: what they allowed is over.
           if (deps.monotonic() >= hold.leaseUntil) stopHold(hold, "lease-ended");
+          if (arrivals.length > 0) hold.inbox.take(arrivals);
         } else {
           stopHold(hold, verdict === Verdict.CANCEL ? "cancelled" : "lost");
         }
@@ -90,18 +87,31 @@ export function reporter(deps: ReporterDeps): Reporter {
     }
   }
 
-  function reportOf(outcome: TaskReport["outcome"]): TaskReport {
-    const nodes = Array.from(noted.values(), nodeReport);
+  /** Everything noted, in as many messages as their size asks for; what was consumed and spent goes with the last one. */
+  function take(outcome: TaskReport["outcome"]): readonly Pick<TaskReport, "nodes" | "outcome" | "consumed" | "spent">[] {
+    const nodes = Array.from(noted.values(), (run) => nodeReport(run, deps.maxValueBytes));
+    const groups = inGroups(nodes, outcomeBytes(outcome), maxReportBytes);
+    const last = { consumed: consumed.map(BigInt), ...(spent === undefined ? {} : { spent: spendMessage(spent) }) };
     noted = new Map();
-    number++;
-    return create(TaskReportSchema, { taskId, attempt, number, project, nodes, outcome });
+    consumed = [];
+    spent = undefined;
+    return groups.map((group, i) =>
+      i < groups.length - 1 ? { nodes: group, outcome: progress, consumed: [] } : { nodes: group, outcome, ...last },
+    );
+  }
+
+  async function deliverAll(outcome: TaskReport["outcome"]): Promise<void> {
+    for (const part of take(outcome)) {
+      number++;
+      await deliver(newMessage(TaskReportSchema, { taskId, attempt, number, project, ...part }));
+    }
   }
 
   /** Sends what is noted; one report at a time. */
   async function flush(): Promise<void> {
     while (underWay !== undefined) await underWay;
-    if (noted.size === 0) return;
-    underWay = deliver(reportOf({ case: "progress", value: { $typeName: "longhaul.v1.ProgressOutcome" } })).finally(() => {
+    if (noted.size === 0 && consumed.length === 0 && spent === undefined) return;
+    underWay = deliverAll(progress).finally(() => {
       underWay = undefined;
     });
     await underWay;
@@ -115,9 +125,11 @@ export function reporter(deps: ReporterDeps): Reporter {
   }
 
   return {
-    record(runs, { barrier }) {
+    record(runs, { barrier, consumed: seqs, spent: more }) {
       checkSizes(runs);
       for (const run of runs) noted.set(run.path, run);
+      if (seqs.length > 0) consumed = [...consumed, ...seqs];
+      if (more !== undefined) spent = sum(spent, more);
       if (barrier) return flush();
       // At the end of the turn: a graph that is through by then needs no report but the last one.
       if (!turnEnds) {
@@ -133,55 +145,19 @@ export function reporter(deps: ReporterDeps): Reporter {
     async finish(outcome) {
       isFinished = true;
       while (underWay !== undefined) await underWay;
-      await deliver(reportOf(outcomeOf(outcome, deps.maxValueBytes)));
+      await deliverAll(outcomeOf(outcome, deps.maxValueBytes));
     },
   };
 }
 
-/** The bytes of a text that has more than `maxBytes` of them, else 0; exactly counted only where it could matter. */
-function bytesBeyond(json: string, maxBytes: number): number {
-  if (json.length * 3 <= maxBytes) return 0;
-  const bytes = Buffer.byteLength(json);
-  return bytes > maxBytes ? bytes : 0;
-}
-
-function outcomeOf(outcome: Exclude<TaskOutcome, { kind: "aborted" }>, maxValueBytes: number): TaskReport["outcome"] {
-  switch (outcome.kind) {
-    case "succeeded": {
-      const bytes = bytesBeyond(outcome.outputJson, maxValueBytes);
-      if (bytes > 0) return failure(tooLarge(undefined, bytes, maxValueBytes));
-      return create(TaskReportSchema, { outcome: { case: "success", value: { outputJson: Buffer.from(outcome.outputJson) } } })
-        .outcome;
-    }
-    case "failed":
-      return failure(outcome.error);
-    case "backoff":
-      return create(TaskReportSchema, {
-        outcome: {
-          case: "backoff",
-          value: { delay: durationFromMs(Math.max(0, Math.round(outcome.delayMs))), node: outcome.node },
-        },
-      }).outcome;
-  }
-}
-
-function failure(error: Failure): TaskReport["outcome"] {
-  return create(TaskReportSchema, { outcome: { case: "failure", value: { error: failureMessage(error) } } }).outcome;
-}
-
-function nodeReport(run: NodeRecord): NodeReport {
-  const report = create(NodeReportSchema, {
-    path: run.path,
-    kind: run.kind,
-    state: nodeStateNumber(run.state),
-    startTime: timestampFromMs(run.startTimeMs),
-    tries: run.tries,
-  });
-  if (run.inputJson !== undefined) report.inputJson = Buffer.from(run.inputJson);
-  if (run.outputJson !== undefined) report.outputJson = Buffer.from(run.outputJson);
-  if (run.error !== undefined) report.error = failureMessage(run.error);
-  if (run.endTimeMs !== undefined) report.endTime = timestampFromMs(run.endTimeMs);
-  return report;
+function sum(before: Spent | undefined, more: Spent): Spent {
+  if (before === undefined) return more;
+  return {
+    tokens: before.tokens + more.tokens,
+    calls: before.calls + more.calls,
+    nodeRuns: before.nodeRuns + more.nodeRuns,
+    runMs: before.runMs + more.runMs,
+  };
 }
 
 /** Whether the same report may well be taken later. */

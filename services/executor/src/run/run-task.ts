@@ -1,18 +1,29 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
-import { type Failure, type Json, type Live, LonghaulError, type Outbound, partitionOf, taskSubject } from "@longhaul/core";
-import type { ExecutionService, HoldResult, Payload, TaskReport } from "@longhaul/proto/execution_service";
-import { NodeState } from "@longhaul/proto/task";
-import { failureOf, type Logger } from "@longhaul/shared";
-import { runTask as runGraph, type StoredRun, type TaskOutcome } from "@longhaul/workflow";
+import { type Failure, type Live, LonghaulError, type Outbound, partitionOf, taskSubject } from "@longhaul/core";
+import type { ExecutionService, HoldResult, TaskReport } from "@longhaul/proto/execution_service";
+import { type Logger, resumeToken, resumeUrl, spentOf } from "@longhaul/shared";
+import { runTask as runGraph, type TaskOutcome } from "@longhaul/workflow";
 import type { Definitions } from "./definitions.ts";
 import type { Hold } from "./hold.ts";
+import { nodeCache } from "./node-cache.ts";
+import { nodeServices } from "./node-services.ts";
+import { patiently } from "./patiently.ts";
+import type { ProjectValues } from "./project-values.ts";
 import { reporter, TooLarge } from "./reporter.ts";
 import { sleep } from "./sleep.ts";
+import { readStored, readValue, type StoredClient, storedRuns } from "./stored-runs.ts";
 
 export interface RunDeps {
-  readonly client: Pick<Client<typeof ExecutionService>, "readPayload">;
+  readonly client: StoredClient &
+    Pick<
+      Client<typeof ExecutionService>,
+      "startChild" | "submitJob" | "acquireCall" | "releaseCall" | "readCache" | "writeCache"
+    >;
+  /** Unique name of this process. */
+  readonly name: string;
   readonly definitions: Definitions;
+  readonly values: ProjectValues;
   readonly outbound: Outbound;
   readonly live: Live;
   readonly log: Logger;
@@ -24,8 +35,6 @@ export interface RunDeps {
 
 /** A retry further off than this lets the executor go. */
 const maxHoldMs = 10_000;
-const firstPauseMs = 100;
-const longestPauseMs = 2_000;
 
 /** Runs a task from where its stored results end until it ends, waits, or is stopped. Never rejects. */
 export async function runTask(deps: RunDeps, hold: Hold): Promise<void> {
@@ -65,96 +74,53 @@ function unexpected(why: unknown): Failure {
 
 async function execute(deps: RunDeps, hold: Hold, record: ReturnType<typeof reporter>["record"]): Promise<TaskOutcome> {
   const { task, abort } = hold;
-  const { project, workflow: name, revision } = task;
+  const { project, workflow: name, revision, taskId } = task;
+  const { client } = deps;
   const found = deps.definitions.get(project, name, revision);
   // The first asking is made above already: only where it failed another one follows.
   const workflow =
     found instanceof Promise ? await patiently(hold, () => deps.definitions.get(project, name, revision), found) : found;
-  const input = parseJson(task.input?.value.case === "json" ? task.input.value.value : await read(deps, hold, task.input));
-  const stored = task.nodes.length === 0 ? [] : await storedRuns(deps, hold);
-  const subject = taskSubject(partitionOf(task.project), task.taskId);
+  const input = await readValue(client, hold, task.input);
+  const stored = task.nodes.length === 0 ? [] : await storedRuns(client, hold, task.nodes);
+  const arrivals = task.arrivals.length === 0 ? [] : await hold.inbox.all();
+  const subject = taskSubject(partitionOf(project), taskId);
+  const cache = nodeCache(client, deps.name, hold);
+  const expireTime = task.deadline === undefined ? 0 : timestampMs(task.deadline);
   return runGraph(
     workflow,
     {
-      taskId: task.taskId,
+      taskId,
       input,
       task: {
-        id: task.taskId,
-        workflow: task.workflow,
-        revision: task.revision,
+        id: taskId,
+        workflow: name,
+        revision,
         createTime: new Date(task.createTime === undefined ? 0 : timestampMs(task.createTime)).toISOString(),
         labels: { ...task.labels },
         priority: task.priority,
       },
       stored,
+      hasMoreStored: task.moreNodes,
+      arrivals,
+      ...(task.spent === undefined ? {} : { spent: spentOf(task.spent) }),
     },
     {
       record,
       progress: (node, delta) => deps.live.publish(subject, { node, delta }),
       signal: abort.signal,
       outbound: deps.outbound,
-      now: deps.now,
+      now: () => deps.now() + hold.clockAheadMs,
       sleep,
       random: Math.random,
       maxHoldMs,
-      unexpected: (error, path) =>
-        deps.log.error({ taskId: task.taskId, node: path, err: error }, "a node met an error that nobody expected"),
+      secrets: (names) => deps.values.secrets(hold, names),
+      services: nodeServices(client, deps.name, hold, deps.values),
+      cacheGet: cache.cacheGet,
+      cachePut: cache.cachePut,
+      resumeUrl: (node) => resumeUrl(task.publicUrl, resumeToken(task.resumeKey, { project, taskId, node, expireTime })),
+      onArrivals: hold.inbox.listen,
+      readStored: (prefix, { top }) => readStored(client, hold, prefix, top),
+      unexpected: (error, path) => deps.log.error({ taskId, node: path, err: error }, "a node met an error that nobody expected"),
     },
   );
-}
-
-async function storedRuns(deps: RunDeps, hold: Hold): Promise<readonly StoredRun[]> {
-  return Promise.all(
-    hold.task.nodes.map(async (node): Promise<StoredRun> => {
-      const output = node.output === undefined ? undefined : parseJson(await read(deps, hold, node.output));
-      return {
-        path: node.path,
-        state: stateOf(node.state),
-        tries: node.tries,
-        startTimeMs: node.startTime === undefined ? 0 : timestampMs(node.startTime),
-        ...(output === undefined ? {} : { output }),
-        ...(node.error === undefined ? {} : { error: failureOf(node.error) }),
-      };
-    }),
-  );
-}
-
-function stateOf(state: NodeState): StoredRun["state"] {
-  switch (state) {
-    case NodeState.SUCCEEDED:
-      return "succeeded";
-    case NodeState.FAILED:
-      return "failed";
-    case NodeState.SKIPPED:
-      return "skipped";
-    default:
-      return "running";
-  }
-}
-
-async function read(deps: RunDeps, hold: Hold, payload: Payload | undefined): Promise<Uint8Array> {
-  if (payload?.value.case === "json") return payload.value.value;
-  if (payload?.value.case !== "key") return Buffer.from("null");
-  const request = { key: payload.value.value, project: hold.task.project };
-  const { json } = await patiently(hold, () => deps.client.readPayload(request));
-  return json;
-}
-
-/** Asks until it is answered or the task is stopped: a scheduler that is away says nothing against the task, and heartbeats keep it meanwhile. */
-async function patiently<T>(hold: Hold, ask: () => T | Promise<T>, asked: T | Promise<T> = ask()): Promise<T> {
-  let answer = asked;
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-    try {
-      return await answer;
-    } catch (why) {
-      const isPassing = why instanceof LonghaulError && (why.code === "unavailable" || why.code === "deadline_exceeded");
-      if (!isPassing) throw why;
-    }
-    await sleep(pauseMs, hold.abort.signal);
-    answer = ask();
-  }
-}
-
-function parseJson(bytes: Uint8Array): Json {
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
 }

@@ -187,6 +187,7 @@ export function harness(more: Partial<ExecutorParts> = {}): Harness {
     onGap: () => () => {},
   };
   const outbound: Outbound = {
+    stream: () => Promise.reject(new Error("nobody streams here")),
     request: (request) =>
       new Promise<OutboundResponse>((resolve, reject) => {
         request.signal?.addEventListener("abort", () => reject(request.signal?.reason), { once: true });

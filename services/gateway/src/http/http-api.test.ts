@@ -1,4 +1,5 @@
 import { TaskState } from "@longhaul/proto/task";
+import { valueFromJson } from "@longhaul/shared";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type StartedGateway, startGateway } from "../testing/start-gateway.ts";
 
@@ -287,6 +288,34 @@ test("workflows: the body is the definition, as JSON or YAML", async () => {
     valid: false,
     errors: [{ pointer: "/nodes/0/needs/0", node: "a", message: "there is no node b", mend: "add it" }],
   });
+  const sampled = await ask("POST", "/v1/workflows:validate?input=%7B%22n%22%3A1%7D&recorded.a=%5B2%5D", { body: { nodes: [] } });
+  expect(sampled.status).toBe(200);
+  expect((await ask("POST", "/v1/workflows:dryRun", { body: { definition: {}, input: null, recorded: { b: 3 } } })).status).toBe(
+    200,
+  );
+  const validated = gateway.fake.seen.filter(({ method }) => method === "Validate").slice(-2);
+  expect(validated.map(({ request }) => request)).toMatchObject([
+    { input: valueFromJson({ n: 1 }), recorded: { a: valueFromJson([2]) } },
+    { input: valueFromJson(null), recorded: { b: valueFromJson(3) } },
+  ]);
+  expect(await ask("POST", "/v1/workflows:validate?input=%7Bn", { body: {} })).toMatchObject({
+    status: 400,
+    body: { detail: expect.stringContaining("query parameter input must be JSON") },
+  });
+  expect((await ask("GET", "/v1/workflows/flow-1/revisions:diff?from=1&to=2")).body).toMatchObject({
+    from: 1,
+    to: 2,
+    same: true,
+  });
+  expect((await ask("GET", "/v1/workflows/none/revisions:diff")).status).toBe(404);
+  expect((await ask("GET", "/v1/workflows/flow-1/revisions:diff?from=x")).status).toBe(400);
+  const text = 'kind: app\nversion: "0.3.1" # as it came\n';
+  const asYaml = await ask("POST", "/v1/workflows:importDify", { body: text, headers: { "content-type": "application/yaml" } });
+  expect(asYaml.body).toMatchObject({ valid: true, definition: { name: "imported" }, report: { app: text, complete: true } });
+  expect((await ask("POST", "/v1/workflows:importDify", { body: JSON.stringify(text) })).body.report.app).toBe(text);
+  expect((await ask("POST", "/v1/workflows:importDify", { body: '{"kind": "app"}' })).body.report.app).toBe('{"kind": "app"}');
+  expect((await ask("POST", "/v1/workflows:importDify", { body: '"nothing"' })).status).toBe(400);
+  expect((await ask("POST", "/v1/workflows:importDify")).status).toBe(400);
   expect(await ask("DELETE", "/v1/workflows/flow-1")).toMatchObject({ status: 204, body: "" });
   expect(await ask("DELETE", "/v1/workflows/flow-1")).toMatchObject({ status: 404, body: { code: "workflow_not_found" } });
   expect(await ask("PUT", "/v1/workflows/x")).toMatchObject({

@@ -11,7 +11,7 @@ import { type ByteBudget, parseBodies } from "./bodies.ts";
 import { callTimeout } from "./call-timeout.ts";
 import { type EventStreamOptions, eventFormat, writeEvents } from "./event-stream.ts";
 import { type ProblemMore, problemAnswer } from "./problem.ts";
-import { type RawRequest, readRequest } from "./read-request.ts";
+import { type RawRequest, readRequest, relativeToBody } from "./read-request.ts";
 import type { HttpRoute } from "./route-table.ts";
 import { type SubmitDeps, submitOverHttp } from "./submit-over-http.ts";
 import { type Answer, writeAnswer } from "./write-answer.ts";
@@ -54,7 +54,7 @@ export function httpApp(options: HttpAppOptions): FastifyInstance {
     genReqId: () => "",
     exposeHeadRoutes: false,
     // The query string is read from the URL, with the method's descriptor at hand.
-    routerOptions: { maxParamLength: 1_024, querystringParser: () => ({}) },
+    routerOptions: { maxParamLength: 4_096, querystringParser: () => ({}) },
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, badUrl(error)),
   });
   app.decorateRequest("project", "");
@@ -64,14 +64,20 @@ export function httpApp(options: HttpAppOptions): FastifyInstance {
     notFoundHandler([...routes, ...pages.map(({ path }) => ({ verb: "GET" as const, path: { pattern: literal(path) } }))]),
   );
 
-  const onRequest = async (request: FastifyRequest): Promise<void> => {
-    request.project = authenticate(headerReader(request));
+  const onRequest = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+    try {
+      request.project = authenticate(headerReader(request));
+      done();
+    } catch (error) {
+      done(error instanceof Error ? error : new Error("the caller could not be told apart"));
+    }
   };
   for (const route of routes) {
     const service = services.find((one) => one.service.typeName === route.service.typeName);
     if (!service) throw new Error(`no client for ${route.service.typeName}`);
     const handler = handlerOf(route, service);
-    app.route({ method: route.verb === "GET" ? ["GET", "HEAD"] : route.verb, url: route.path.route, onRequest, handler });
+    const guard = route.dress.open ? {} : { onRequest };
+    app.route({ method: route.verb === "GET" ? ["GET", "HEAD"] : route.verb, url: route.path.route, handler, ...guard });
   }
   for (const { path, answer } of pages) {
     app.route({ method: ["GET", "HEAD"], url: path, handler: async (request, reply) => send(request, reply, await answer()) });
@@ -95,10 +101,12 @@ export function httpApp(options: HttpAppOptions): FastifyInstance {
       const raw = rawRequest(request);
       const message = readRequest(route, raw);
       const timeoutMs = callTimeout(route.method.input, message);
-      const response =
-        timeoutMs === undefined
-          ? await call(message, optionsOf(request, goneSignal(reply)))
-          : await callWaiting(call, message, { request, reply, draining, timeoutMs });
+      const response = await (timeoutMs === undefined
+        ? call(message, optionsOf(request, goneSignal(reply)))
+        : callWaiting(call, message, { request, reply, draining, timeoutMs })
+      ).catch((error: unknown) => {
+        throw relativeToBody(route, error);
+      });
       return send(request, reply, writeAnswer(route, response, raw.header));
     };
   }
@@ -191,28 +199,35 @@ function rawRequest(request: FastifyRequest): RawRequest {
 }
 
 function send(request: FastifyRequest, reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
-  reply.code(status).headers(headers);
-  if (body === undefined) return reply.send();
-  // As bytes, because Fastify adds a charset to text, which JSON types do not have.
-  const bytes = Buffer.from(body);
-  if (request.method !== "HEAD") return reply.send(bytes);
-  return reply.header("content-length", bytes.length).send();
+  // Past Fastify: it would add a charset to text, which JSON types do not have, and head and body as one text are one buffer to write.
+  reply.hijack();
+  const { raw } = reply;
+  const hasLength = status !== 204 && status !== 304;
+  const text = body ?? "";
+  raw.writeHead(status, hasLength ? { "content-length": Buffer.byteLength(text), ...headers } : headers);
+  raw.end(request.method === "HEAD" ? "" : text);
+  return reply;
 }
 
 function sendError(request: FastifyRequest, reply: FastifyReply, error: unknown, log: Logger): FastifyReply {
   const { known, more } = knownError(withoutBackends(error));
   if (known.code === "internal")
-    log.error({ err: known.cause ?? error, method: request.method, path: pathOf(request) }, "request failed");
+    log.error({ err: known.cause ?? error, method: request.method, path: shownPath(request) }, "request failed");
   return sendProblem(request, reply, known, more);
 }
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, error: LonghaulError, more: ProblemMore = {}): FastifyReply {
-  const { status, headers, body } = problemAnswer(error, { instance: pathOf(request), ...more });
+  const { status, headers, body } = problemAnswer(error, { instance: shownPath(request), ...more });
   return send(request, reply, { status, headers, body });
 }
 
 function pathOf(request: FastifyRequest): string {
   return (request.raw.url ?? "").split("?", 1)[0] ?? "";
+}
+
+/** The path as it may be shown and logged: where it carries a credential itself, without that. */
+function shownPath(request: FastifyRequest): string {
+  return pathOf(request).replace(/^\/v1\/resume\/.*/s, "/v1/resume/…");
 }
 
 /** What an error is to the caller; Fastify's own come from reading the request. */

@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { type Json, LonghaulError } from "@longhaul/core";
+import { parseJson } from "./json-text.ts";
 
 /**
  * Turns a query string into the native JSON of a request: names in lowerCamelCase or snake_case, repeated fields by repeating the
@@ -29,7 +30,11 @@ export function readQuery(message: DescMessage, query: string, taken: ReadonlySe
       read[field.jsonName] = readScalar(field, name, value);
     }
   }
-  for (const [name, entries] of maps) read[name] = Object.fromEntries(entries);
+  for (const [name, entries] of maps) {
+    const field = message.fields.find((one) => one.jsonName === name);
+    const isJson = field?.fieldKind === "map" && isAnyJson(field.message);
+    read[name] = Object.fromEntries(entries.map(([key, value]) => [key, isJson ? readJson(`${name}.${key}`, value) : value]));
+  }
   for (const [name, values] of lists) read[name] = values;
   return read;
 }
@@ -59,6 +64,7 @@ function find(
 
 /** The native JSON of one value given as text, in a query or a path. Throws `invalid_argument`. */
 export function readScalar(field: DescField, name: string, value: string): Json {
+  if (isAnyJson(field.message)) return readJson(name, value);
   const type = field.scalar;
   switch (type) {
     case undefined:
@@ -83,6 +89,20 @@ export function readScalar(field: DescField, name: string, value: string): Json 
     default:
       if (/^-?\d{1,15}$/.test(value)) return Number(value);
       throw fault(name, "must be a whole number");
+  }
+}
+
+function isAnyJson(message: DescMessage | undefined): boolean {
+  return message?.typeName === "google.protobuf.Value";
+}
+
+function readJson(name: string, value: string): Json {
+  try {
+    return parseJson(Buffer.from(value));
+  } catch (error) {
+    if (error instanceof LonghaulError)
+      throw fault(name, `must be JSON: ${error.message.replace("the body is not valid JSON: ", "")}`);
+    throw error;
   }
 }
 

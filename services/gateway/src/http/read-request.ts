@@ -1,4 +1,4 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { type FieldFault, type Json, LonghaulError } from "@longhaul/core";
 import { fromNativeJson, oneIdempotencyKey } from "@longhaul/shared";
 import type { HeaderReader } from "../auth/api-keys.ts";
@@ -32,7 +32,7 @@ export function readRequest(route: HttpRoute, raw: RawRequest): Message {
   try {
     return fromNativeJson(input, fields);
   } catch (error) {
-    throw route.body.kind === "field" ? relativeTo(`/${route.body.field.jsonName}`, error) : error;
+    throw relativeToBody(route, error);
   }
 }
 
@@ -44,9 +44,13 @@ function readBody(route: HttpRoute, { query, body }: RawRequest): Fields {
       return readQuery(input, query, inPath);
     case "field": {
       const { field } = route.body;
+      const fields = readQuery(input, query, new Set([...inPath, field.name]));
+      // A field for any JSON takes any body, and none at all.
+      if (isAnyJson(field)) return body === undefined ? fields : { ...fields, [field.jsonName]: body.value };
       if (body === undefined) throw new LonghaulError("invalid_argument", `the body is missing: it is the ${field.name} itself`);
+      if (field.scalar === ScalarType.STRING) return { ...fields, [field.jsonName]: textOf(body) };
       if (!isObject(body.value)) throw notAnObject();
-      return { ...readQuery(input, query, new Set([...inPath, field.name])), [field.jsonName]: body.value };
+      return { ...fields, [field.jsonName]: body.value };
     }
     case "all":
       // Everything that is not in the path is in the body, so that no query parameter is known.
@@ -55,6 +59,15 @@ function readBody(route: HttpRoute, { query, body }: RawRequest): Fields {
       if (!isObject(body.value)) throw notAnObject();
       return { ...body.value };
   }
+}
+
+function isAnyJson(field: DescField): boolean {
+  return field.message?.typeName === "google.protobuf.Value";
+}
+
+/** A body that stands for one text: a string, or the document itself as it was sent. */
+function textOf({ bytes, value }: SentBody): string {
+  return typeof value === "string" ? value : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
 function readPath(route: HttpRoute, { params, body }: RawRequest): Fields {
@@ -111,7 +124,9 @@ function readHeaders(input: DescMessage, header: HeaderReader, fields: Fields): 
 }
 
 /** Makes pointers into the message pointers into the body, where the body is only one field of it. */
-function relativeTo(prefix: string, error: unknown): unknown {
+export function relativeToBody({ body }: HttpRoute, error: unknown): unknown {
+  if (body.kind !== "field") return error;
+  const prefix = `/${body.field.jsonName}`;
   if (!(error instanceof LonghaulError) || error.faults.length === 0) return error;
   const faults = error.faults.map(
     (fault): FieldFault =>

@@ -1,7 +1,11 @@
 import { LonghaulError } from "@longhaul/core";
+import { ConnectionService } from "@longhaul/proto/connection_service";
 import { DeliveryService } from "@longhaul/proto/delivery_service";
 import { ExecutionService } from "@longhaul/proto/execution_service";
+import { LimitService } from "@longhaul/proto/limit_service";
+import { SecretService } from "@longhaul/proto/secret_service";
 import { TaskService } from "@longhaul/proto/task_service";
+import { WorkerService } from "@longhaul/proto/worker_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -13,7 +17,7 @@ import { routeTable } from "./route-table.ts";
 import { parseYaml } from "./yaml-text.ts";
 
 test("the routes come from the descriptors, additional bindings included; services without HTTP rules have none", () => {
-  const routes = routeTable([TaskService, WorkflowService, DeliveryService]);
+  const routes = routeTable([TaskService, WorkflowService, WorkerService, SecretService, ConnectionService, LimitService, DeliveryService]);
   expect(routes.map(({ verb, path }) => `${verb} ${path.text}`)).toEqual([
     "POST /v1/tasks",
     "GET /v1/tasks/{id}",
@@ -22,6 +26,9 @@ test("the routes come from the descriptors, additional bindings included; servic
     "POST /v1/tasks/{id}:cancel",
     "POST /v1/tasks:batchCancel",
     "POST /v1/tasks/{id}:retry",
+    "POST /v1/tasks/{id}:signal",
+    "POST /v1/tasks/{id}:resumeLink",
+    "POST /v1/resume/{token}",
     "GET /v1/tasks/{id}/events",
     "GET /v1/tasks/{task_id}/nodes",
     "PUT /v1/workflows/{name}",
@@ -30,10 +37,34 @@ test("the routes come from the descriptors, additional bindings included; servic
     "GET /v1/workflows",
     "GET /v1/workflows/{name}/revisions",
     "POST /v1/workflows:validate",
+    "POST /v1/workflows:dryRun",
+    "GET /v1/workflows/{name}/revisions:diff",
+    "POST /v1/workflows:importDify",
+    "POST /v1/workflows/{name}:enable",
+    "POST /v1/workflows/{name}:disable",
     "DELETE /v1/workflows/{name}",
+    "POST /v1/workers:poll",
+    "POST /v1/workers:heartbeat",
+    "POST /v1/workers:release",
+    "POST /v1/jobs/{id}:complete",
+    "POST /v1/jobs/{id}:fail",
+    "POST /v1/jobs/{id}:progress",
+    "POST /v1/jobs/{id}:log",
+    "PUT /v1/secrets/{name}",
+    "GET /v1/secrets",
+    "DELETE /v1/secrets/{name}",
+    "PUT /v1/connections/{name}",
+    "GET /v1/connections/{name}",
+    "GET /v1/connections",
+    "DELETE /v1/connections/{name}",
+    "PUT /v1/limits/{key}",
+    "GET /v1/limits/{key}",
+    "GET /v1/limits",
+    "DELETE /v1/limits/{key}",
     "GET /v1/tasks/{task_id}/deliveries",
     "GET /v1/deliveries/{id}",
     "POST /v1/deliveries/{id}:replay",
+    "POST /v1/deliveries:replayFailed",
   ]);
   expect(routeTable([ExecutionService])).toEqual([]);
 });
@@ -43,6 +74,9 @@ test("a path template gives Fastify a route that keeps verbs apart", () => {
   expect(template).toMatchObject({ params: ["id"], route: "/v1/tasks/:id([^:/]+)::cancel" });
   expect(template.pattern.test("/v1/tasks/a:cancel")).toBe(true);
   expect(template.pattern.test("/v1/tasks/a:retry")).toBe(false);
+  const whole = pathTemplate("/v1/limits/{key=*}");
+  expect(whole).toMatchObject({ text: "/v1/limits/{key}", params: ["key"], route: "/v1/limits/:key([^/]+)" });
+  expect(whole.pattern.test("/v1/limits/workflow:echo")).toBe(true);
   expect(() => pathTemplate("/v1/{name=a/*}")).toThrow(/does not know/);
 });
 

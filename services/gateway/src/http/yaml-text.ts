@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { type Json, LonghaulError } from "@longhaul/core";
 import { maxJsonDepth } from "@longhaul/shared";
+import { repeatedYamlKey } from "@longhaul/workflow";
 import { LineCounter, parseDocument } from "yaml";
 
 /** The largest YAML body; parsing YAML costs far more per byte than JSON. */
@@ -23,19 +24,23 @@ export function parseYaml(bytes: Uint8Array): Json {
       version: "1.2",
       schema: "core",
       merge: false,
-      uniqueKeys: true,
+      // See repeatedYamlKey.
+      uniqueKeys: false,
       prettyErrors: false,
       lineCounter: lines,
       logLevel: "error",
     });
-    const [fault] = doc.errors;
-    if (fault) {
-      const { line, col } = lines.linePos(fault.pos[0]);
-      const why = sentence(fault.message);
-      throw new LonghaulError("invalid_argument", `the body is not valid YAML: ${why} at line ${line}, column ${col}`, {
-        faults: [{ pointer: "", message: `${why} at line ${line}, column ${col}` }],
+    const refuse = (why: string, offset: number): LonghaulError => {
+      const { line, col } = lines.linePos(offset);
+      const at = `${why} at line ${line}, column ${col}`;
+      return new LonghaulError("invalid_argument", `the body is not valid YAML: ${at}`, {
+        faults: [{ pointer: "", message: at }],
       });
-    }
+    };
+    const [fault] = doc.errors;
+    if (fault) throw refuse(sentence(fault.message), fault.pos[0]);
+    const repeated = repeatedYamlKey(doc);
+    if (repeated) throw refuse(`the key ${JSON.stringify(repeated.name)} stands twice in one map`, repeated.offset);
     value = doc.toJS({ maxAliasCount: maxAliases });
   } catch (cause) {
     if (cause instanceof LonghaulError) throw cause;

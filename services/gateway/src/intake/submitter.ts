@@ -55,6 +55,7 @@ export function submitter(intake: Client<typeof IntakeService>, options: Submitt
     maxItems: 256,
     maxBytes: 1_048_576,
     maxUnderWay: 4,
+    minWhileBusy: 32,
     sizeOf: bytesOf,
     maxHeldBytes,
     ...(defer && { defer }),

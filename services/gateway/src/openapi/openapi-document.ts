@@ -66,7 +66,7 @@ function operationOf(route: HttpRoute, components: Components): JsonObject {
   const inPath = new Set(path.params);
   const rest = method.input.fields.filter((field) => !inPath.has(field.name));
   return {
-    operationId: `${service.name}.${method.name}${route.isPrimary ? "" : `.${path.params.join(".")}`}`,
+    operationId: `${service.name}.${method.name}${route.isPrimary ? "" : `.${variantOf(route)}`}`,
     tags: [tagOf(service.name)],
     summary: (/^.*?[.:](?=\s|$)/.exec(comment)?.[0] ?? comment).replace(/[.:]$/, ""),
     description: comment,
@@ -76,8 +76,14 @@ function operationOf(route: HttpRoute, components: Components): JsonObject {
       ...queryParameters(route, rest, components),
     ],
     ...(body.kind !== "none" && { requestBody: requestBody(route, rest, components) }),
+    ...(route.dress.open && { security: [] }),
     responses: { ...successes(route, components), ...errorAnswers(comment, body.kind !== "none") },
   };
+}
+
+/** What tells an additional way to call a method from the first one: what its path carries, or its custom verb. */
+function variantOf({ path }: HttpRoute): string {
+  return path.params.length > 0 ? path.params.join(".") : (path.text.split(":").at(-1) ?? "");
 }
 
 function pathParameter(route: HttpRoute, name: string, components: Components): JsonObject {
@@ -119,7 +125,9 @@ function requestBody({ body, method, path }: HttpRoute, rest: readonly DescField
       : path.params.length === 0
         ? messageSchema(method.input, components)
         : objectSchema(method.input, rest, components);
-  const required = body.kind === "field" || "required" in (components.get(method.input.name) ?? {});
+  const required =
+    (body.kind === "field" && body.field.message?.typeName !== "google.protobuf.Value") ||
+    "required" in (components.get(method.input.name) ?? {});
   return { required, content: { "application/json": { schema }, "application/yaml": { schema } } };
 }
 

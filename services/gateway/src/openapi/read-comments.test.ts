@@ -9,7 +9,16 @@ import { readComments } from "./read-comments.ts";
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
 const publicFiles = new Set(
-  ["task", "task_service", "workflow_service", "delivery_service"].map((name) => `longhaul/v1/${name}.proto`),
+  [
+    "connection_service",
+    "delivery_service",
+    "schedule_service",
+    "secret_service",
+    "task",
+    "task_service",
+    "worker_service",
+    "workflow_service",
+  ].map((name) => `longhaul/v1/${name}.proto`),
 );
 
 // `npx vitest run --project unit services/gateway/src/openapi -u` writes the file anew.

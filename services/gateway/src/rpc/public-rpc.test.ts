@@ -4,12 +4,15 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { LonghaulError } from "@longhaul/core";
+import { ConnectionService } from "@longhaul/proto/connection_service";
 import { DeliveryService } from "@longhaul/proto/delivery_service";
 import { ExecutionService } from "@longhaul/proto/execution_service";
 import { Health } from "@longhaul/proto/grpc/health/v1/health_pb";
 import { ServerReflection } from "@longhaul/proto/grpc/reflection/v1/reflection_pb";
 import { IntakeService } from "@longhaul/proto/intake_service";
+import { LimitService } from "@longhaul/proto/limit_service";
 import { NotifierService } from "@longhaul/proto/notifier_service";
+import { SecretService } from "@longhaul/proto/secret_service";
 import { TaskState } from "@longhaul/proto/task";
 import { TaskService, TaskServiceSubmitRequestSchema, TaskServiceSubmitResponseSchema } from "@longhaul/proto/task_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
@@ -79,10 +82,34 @@ describe.each(Object.entries(transports))("%s", (_, open) => {
     expect((await createClient(DeliveryService, transport).list({ taskId: "t" })).deliveries).toHaveLength(1);
     const workflows = createClient(WorkflowService, transport);
     expect((await workflows.put({ name: "w", definition: { nodes: [] } })).workflow?.definition).toEqual({ nodes: [] });
-    expect((await workflows.validate({ definition: {} })).valid).toBe(false);
+    expect((await workflows.validate({ definition: {}, input: valueFromJson({ n: 1 }) })).valid).toBe(false);
+    expect((await workflows.diff({ name: "w", from: 1, to: 2 })).same).toBe(true);
+    expect((await workflows.importDify({ text: "kind: app" })).definition).toEqual({ name: "imported", nodes: [] });
     await expect(createClient(IntakeService, transport).submitMany({ items: [] })).rejects.toThrow(ConnectError);
     await expect(createClient(ExecutionService, transport).claim({})).rejects.toThrow(ConnectError);
     await expect(createClient(NotifierService, transport).accept({})).rejects.toThrow(ConnectError);
+  });
+
+  test("secrets and connections are served", async () => {
+    const secrets = createClient(SecretService, open());
+    const { secret } = await secrets.put({ name: "KEY", value: "s3cr3t-value", description: "of a server" });
+    expect(secret).toMatchObject({ name: "KEY", description: "of a server" });
+    expect((await secrets.list({})).secrets).toEqual([secret]);
+    await secrets.delete({ name: "KEY" });
+    expect(ConnectError.from(await secrets.delete({ name: "KEY" }).catch((error: unknown) => error)).code).toBe(Code.NotFound);
+    const connections = createClient(ConnectionService, open());
+    const { connection } = await connections.put({ connection: { name: "default", baseUrl: "http://m.test", apiKey: "sk-1" } });
+    expect(connection).toMatchObject({ name: "default", apiKey: "", hasApiKey: true });
+  });
+
+  test("limits are served", async () => {
+    const limits = createClient(LimitService, open());
+    const { limit } = await limits.put({ key: "workflow:echo", concurrency: 3 });
+    expect(limit).toMatchObject({ key: "workflow:echo", concurrency: 3, source: "managed" });
+    expect((await limits.get({ key: "workflow:echo" })).limit).toEqual(limit);
+    expect((await limits.list({})).limits).toEqual([limit]);
+    await limits.delete({ key: "workflow:echo" });
+    expect((await limits.list({})).limits).toEqual([]);
   });
 
   test("health is answered", async () => {
@@ -113,6 +140,11 @@ test("reflection names the public services and no other", async () => {
   expect(names.filter((name) => name.startsWith("longhaul."))).toEqual([
     "longhaul.v1.TaskService",
     "longhaul.v1.WorkflowService",
+    "longhaul.v1.WorkerService",
+    "longhaul.v1.ScheduleService",
+    "longhaul.v1.SecretService",
+    "longhaul.v1.ConnectionService",
+    "longhaul.v1.LimitService",
     "longhaul.v1.DeliveryService",
   ]);
 });

@@ -1,6 +1,7 @@
-import { create, type DescMethod, type DescService, isMessage, type Message } from "@bufbuild/protobuf";
+import { create, type DescMethod, type DescService, getOption, isMessage, type Message } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { CallOptions, ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import { http_dress } from "@longhaul/proto/options";
 import {
   type TaskServiceSubmitRequest,
   TaskServiceSubmitRequestSchema,
@@ -54,7 +55,7 @@ export function authenticateCalls(services: readonly PublicService[], authentica
   return (next) => (req) => {
     req.header.delete(internalTokenHeader);
     req.header.delete(projectHeader);
-    if (guarded.has(req.service.typeName))
+    if (guarded.has(req.service.typeName) && !getOption(req.method, http_dress).open)
       req.header.set(
         projectHeader,
         authenticate((name) => req.header.get(name) ?? undefined),

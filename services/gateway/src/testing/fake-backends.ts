@@ -2,17 +2,28 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { LonghaulError } from "@longhaul/core";
+import { ConnectionService } from "@longhaul/proto/connection_service";
 import { DeliverySchema, DeliveryService } from "@longhaul/proto/delivery_service";
 import { IntakeService, type SubmitItem, type SubmitResult, SubmitResultSchema } from "@longhaul/proto/intake_service";
+import { LimitService } from "@longhaul/proto/limit_service";
+import { type Schedule, ScheduleService } from "@longhaul/proto/schedule_service";
+import { type Secret, SecretSchema, SecretService } from "@longhaul/proto/secret_service";
 import { DeliveryState, NodeRunSchema, NodeState, type Task, TaskSchema, TaskState } from "@longhaul/proto/task";
 import { TaskService } from "@longhaul/proto/task_service";
+import { WorkerService } from "@longhaul/proto/worker_service";
 import { type Workflow, WorkflowSchema, WorkflowService } from "@longhaul/proto/workflow_service";
 import { answerErrors, directClient, projectOf, serviceClient, silentLogger, valueFromJson } from "@longhaul/shared";
 import type { GatewayClients } from "../clients.ts";
+import { fakeLimits } from "./fake-limits.ts";
 
 export interface FakeBackends {
   readonly tasks: Partial<ServiceImpl<typeof TaskService>>;
   readonly workflows: Partial<ServiceImpl<typeof WorkflowService>>;
+  readonly workers: Partial<ServiceImpl<typeof WorkerService>>;
+  readonly schedules: Partial<ServiceImpl<typeof ScheduleService>>;
+  readonly secrets: Partial<ServiceImpl<typeof SecretService>>;
+  readonly connections: Partial<ServiceImpl<typeof ConnectionService>>;
+  readonly limits: Partial<ServiceImpl<typeof LimitService>>;
   readonly deliveries: Partial<ServiceImpl<typeof DeliveryService>>;
   readonly intake: Partial<ServiceImpl<typeof IntakeService>>;
   /** What the scheduler has stored, by id. */
@@ -30,6 +41,13 @@ export function fakeBackends(): FakeBackends {
   const groups: SubmitItem[][] = [];
   const seen: FakeBackends["seen"] = [];
   const workflows = new Map<string, Workflow>();
+  const schedules = new Map<string, Schedule>();
+  const secrets = new Map<string, Secret>();
+  const scheduleOf = (name: string): Schedule => {
+    const schedule = schedules.get(name);
+    if (schedule === undefined) throw new LonghaulError("not_found", "there is no such schedule");
+    return schedule;
+  };
   const note = (method: string, context: { readonly requestHeader: Headers }, request: unknown): string => {
     const project = projectOf(context);
     seen.push({ method, project, request });
@@ -145,6 +163,14 @@ export function fakeBackends(): FakeBackends {
       },
     },
     workflows: {
+      enable(request, context) {
+        note("Enable", context, request);
+        return { workflow: create(WorkflowSchema, { name: request.name, enabled: true }) };
+      },
+      disable(request, context) {
+        note("Disable", context, request);
+        return { workflow: create(WorkflowSchema, { name: request.name, enabled: false }) };
+      },
       put(request, context) {
         const project = note("Put", context, request);
         const workflow = create(WorkflowSchema, {
@@ -178,9 +204,98 @@ export function fakeBackends(): FakeBackends {
           errors: [{ pointer: "/nodes/0/needs/0", node: "a", message: "there is no node b", mend: "add it" }],
         };
       },
+      diff(request, context) {
+        note("Diff", context, request);
+        if (!workflows.has(request.name)) throw new LonghaulError("workflow_not_found", "there is no such workflow");
+        return { from: request.from || 1, to: request.to || 2, same: true };
+      },
+      importDify(request, context) {
+        note("ImportDify", context, request);
+        if (!request.text.includes("kind")) throw new LonghaulError("invalid_argument", "this is no Dify app");
+        return {
+          definition: { name: "imported", nodes: [] },
+          report: { app: request.text.slice(0, 100), complete: true },
+          valid: true,
+        };
+      },
       delete(request, context) {
         note("Delete", context, request);
         if (!workflows.delete(request.name)) throw new LonghaulError("workflow_not_found", "there is no such workflow");
+        return {};
+      },
+    },
+    workers: {
+      poll(request, context) {
+        note("Poll", context, request);
+        return {
+          jobs: request.functions.map(({ name }) => ({ id: `job of ${name}`, fence: 1n, function: name })),
+        };
+      },
+      complete(request, context) {
+        note("Complete", context, request);
+        if (request.fence !== 1n) throw new LonghaulError("conflict", "the lease of the job is lost");
+        return {};
+      },
+    },
+    schedules: {
+      put(request, context) {
+        note("Put", context, request);
+        if (request.schedule === undefined) throw new LonghaulError("invalid_argument", "the schedule is missing");
+        const schedule = { ...request.schedule, name: request.name };
+        schedules.set(request.name, schedule);
+        return { schedule };
+      },
+      get(request, context) {
+        note("Get", context, request);
+        return { schedule: scheduleOf(request.name) };
+      },
+      list(request, context) {
+        note("List", context, request);
+        return { schedules: [...schedules.values()] };
+      },
+      delete(request, context) {
+        note("Delete", context, request);
+        schedules.delete(scheduleOf(request.name).name);
+        return {};
+      },
+      pause(request, context) {
+        note("Pause", context, request);
+        return { schedule: { ...scheduleOf(request.name), paused: true } };
+      },
+      resume(request, context) {
+        note("Resume", context, request);
+        return { schedule: { ...scheduleOf(request.name), paused: false } };
+      },
+      runNow(request, context) {
+        note("RunNow", context, request);
+        return { taskId: `task of ${scheduleOf(request.name).name}` };
+      },
+    },
+    secrets: {
+      put(request, context) {
+        const project = note("PutSecret", context, request);
+        const secret = create(SecretSchema, { name: request.name, description: request.description });
+        secrets.set(`${project}/${request.name}`, secret);
+        return { secret };
+      },
+      list(request, context) {
+        const project = note("ListSecrets", context, request);
+        return { secrets: [...secrets].flatMap(([key, secret]) => (key.startsWith(`${project}/`) ? [secret] : [])) };
+      },
+      delete(request, context) {
+        const project = note("DeleteSecret", context, request);
+        if (!secrets.delete(`${project}/${request.name}`)) throw new LonghaulError("not_found", "there is no such secret");
+        return {};
+      },
+    },
+    limits: fakeLimits(note),
+    connections: {
+      put(request, context) {
+        note("PutConnection", context, request);
+        return request.connection === undefined ? {} : { connection: { ...request.connection, apiKey: "", hasApiKey: true } };
+      },
+      list(request, context) {
+        note("ListConnections", context, request);
         return {};
       },
     },
@@ -230,6 +345,11 @@ export function directClients(fake: FakeBackends): GatewayClients {
   return {
     tasks: directClient(TaskService, late(fake.tasks)),
     workflows: directClient(WorkflowService, late(fake.workflows)),
+    workers: directClient(WorkerService, late(fake.workers)),
+    schedules: directClient(ScheduleService, late(fake.schedules)),
+    secrets: directClient(SecretService, late(fake.secrets)),
+    connections: directClient(ConnectionService, late(fake.connections)),
+    limits: directClient(LimitService, late(fake.limits)),
     deliveries: directClient(DeliveryService, late(fake.deliveries)),
     intake: directClient(IntakeService, late(fake.intake)),
   };
@@ -241,6 +361,11 @@ export function transportClients(fake: FakeBackends): GatewayClients {
     (router) => {
       router.service(TaskService, late(fake.tasks));
       router.service(WorkflowService, late(fake.workflows));
+      router.service(WorkerService, late(fake.workers));
+      router.service(ScheduleService, late(fake.schedules));
+      router.service(SecretService, late(fake.secrets));
+      router.service(ConnectionService, late(fake.connections));
+      router.service(LimitService, late(fake.limits));
       router.service(DeliveryService, late(fake.deliveries));
       router.service(IntakeService, late(fake.intake));
     },
@@ -249,6 +374,11 @@ export function transportClients(fake: FakeBackends): GatewayClients {
   return {
     tasks: serviceClient(TaskService, transport),
     workflows: serviceClient(WorkflowService, transport),
+    workers: serviceClient(WorkerService, transport),
+    schedules: serviceClient(ScheduleService, transport),
+    secrets: serviceClient(SecretService, transport),
+    connections: serviceClient(ConnectionService, transport),
+    limits: serviceClient(LimitService, transport),
     deliveries: serviceClient(DeliveryService, transport),
     intake: serviceClient(IntakeService, transport),
   };

@@ -10,8 +10,8 @@ import { projectOf } from "@longhaul/shared";
 import { deliveryMessage } from "./delivery-message.ts";
 import type { NotifierRpcDeps } from "./deps.ts";
 import { pageToken, placeBehind } from "./page-token.ts";
+import { taskIdOf } from "./task-id.ts";
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const defaultPageSize = 50;
 const maxPageSize = 500;
 
@@ -22,9 +22,7 @@ export async function list(
   context: HandlerContext,
 ): Promise<DeliveryServiceListResponse> {
   const project = projectOf(context);
-  if (!uuid.test(request.taskId)) throw invalid("/taskId", "The task id is not a UUID.");
-  // Ids are kept as they are made, in lower case.
-  const taskId = request.taskId.toLowerCase();
+  const taskId = taskIdOf(request.taskId);
   if (request.pageSize < 0 || request.pageSize > maxPageSize)
     throw invalid("/pageSize", `A page has 1 to ${maxPageSize} entries.`);
   const size = request.pageSize || defaultPageSize;

@@ -153,3 +153,30 @@ test("malformed orders are refused together, with pointers, and nothing is store
   await expect(to.accept(Array.from({ length: 257 }, () => order()))).rejects.toMatchObject({ code: "invalid_argument" });
   expect(await to.accept([])).toEqual([]);
 });
+
+test("what is exhausted is sent again, of one task or of the whole project, and nothing else", async () => {
+  let status = 410;
+  const to = await begin(() => ({ status }));
+  const [one, two, three] = [order(), order(), order()];
+  await to.accept([one, two]);
+  await to.notifier.idle();
+  status = 200;
+  await to.accept([three]);
+  await to.notifier.idle();
+  const stateOf = async (id: string) => (await to.deliveries.get({ id }, acme)).delivery?.state;
+  expect(await stateOf(one.id)).toBe(DeliveryState.EXHAUSTED);
+
+  expect(await to.deliveries.replayFailed({}, other)).toMatchObject({ replayed: 0, more: false });
+  expect(await to.deliveries.replayFailed({ taskId: one.taskId.toUpperCase() }, acme)).toMatchObject({
+    replayed: 1,
+    more: false,
+  });
+  await to.notifier.idle();
+  expect([await stateOf(one.id), await stateOf(two.id)]).toEqual([DeliveryState.DELIVERED, DeliveryState.EXHAUSTED]);
+  expect(await to.deliveries.replayFailed({}, acme)).toMatchObject({ replayed: 1, more: false });
+  await to.notifier.idle();
+  expect(await stateOf(two.id)).toBe(DeliveryState.DELIVERED);
+  expect(await to.deliveries.replayFailed({}, acme)).toMatchObject({ replayed: 0, more: false });
+  expect(to.posted).toHaveLength(5);
+  await expect(to.deliveries.replayFailed({ taskId: "x" }, acme)).rejects.toMatchObject({ code: "invalid_argument" });
+});

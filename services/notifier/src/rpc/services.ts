@@ -6,6 +6,7 @@ import type { NotifierRpcDeps } from "./deps.ts";
 import { get } from "./get.ts";
 import { list } from "./list.ts";
 import { replay } from "./replay.ts";
+import { replayFailed } from "./replay-failed.ts";
 
 /** The notifier's services, as objects that a router or a direct client can call. */
 export interface NotifierServices {
@@ -20,6 +21,7 @@ export function notifierServices(deps: NotifierRpcDeps): NotifierServices {
       list: (request, context) => list(deps, request, context),
       get: (request, context) => get(deps, request, context),
       replay: (request, context) => replay(deps, request, context),
+      replayFailed: (request, context) => replayFailed(deps, request, context),
     },
   };
 }

@@ -35,6 +35,7 @@ type Answer = Partial<OutboundResponse> | OutboundError;
 export function scriptedOutbound(clock: Clock, answer: (posted: Posted, count: number) => Answer | Promise<Answer>) {
   const posted: Posted[] = [];
   const outbound: Outbound = {
+    stream: () => Promise.reject(new Error("a notifier reads no stream")),
     async request(request: OutboundRequest) {
       const one: Posted = {
         time: clock.now(),

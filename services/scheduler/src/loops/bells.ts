@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { bellSubject, type Json, type Live, type LiveSubscription, partitionOf, type Task, type TaskKey } from "@longhaul/core";
 
 /**
@@ -20,6 +21,7 @@ interface Hub {
 }
 
 export function bellsOver(live: Live): Bells {
+  const from = randomBytes(9).toString("base64url");
   const hubs = new Map<number, Hub>();
   let rung = new Map<number, Set<string>>();
 
@@ -28,17 +30,24 @@ export function bellsOver(live: Live): Bells {
     rung = new Map();
     for (const [partition, ids] of sent) {
       const all = [...ids];
-      for (let at = 0; at < all.length; at += maxIds) live.publish(bellSubject(partition), { ids: all.slice(at, at + maxIds) });
+      for (let at = 0; at < all.length; at += maxIds) {
+        live.publish(bellSubject(partition), { from, ids: all.slice(at, at + maxIds) });
+      }
+      // Who listens here need not wait for the way there and back, nor for a broker that is away.
+      const hub = hubs.get(partition);
+      if (hub !== undefined) ring(hub.listeners, all);
     }
+  }
+
+  function ring(listeners: Hub["listeners"], ids: readonly string[]): void {
+    for (const id of ids) for (const onRing of listeners.get(id) ?? []) onRing();
   }
 
   function hubOf(partition: number): Hub {
     const found = hubs.get(partition);
     if (found !== undefined) return found;
     const listeners = new Map<string, Set<() => void>>();
-    const hear = (message: Json): void => {
-      for (const id of idsOf(message)) for (const onRing of listeners.get(id) ?? []) onRing();
-    };
+    const hear = (message: Json): void => ring(listeners, idsOf(message, from));
     const hub: Hub = { subscription: live.subscribe(bellSubject(partition), hear), listeners };
     hubs.set(partition, hub);
     return hub;
@@ -83,8 +92,9 @@ export function bellsOver(live: Live): Bells {
   };
 }
 
-function idsOf(message: Json): readonly string[] {
+/** The ids that somebody else rings for. */
+function idsOf(message: Json, own: string): readonly string[] {
   if (message === null || typeof message !== "object" || !("ids" in message)) return [];
-  const { ids } = message as { readonly ids: Json };
-  return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
+  const { from, ids } = message as { readonly from?: Json; readonly ids: Json };
+  return from !== own && Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
 }

@@ -1,13 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import { type Debt, type EndedTask, gatherCalls } from "@longhaul/core";
+import { type Debt, type EndedTask, gatherCalls, isEnded, type Task, unreachable } from "@longhaul/core";
 import { type DeliveryOrder, DeliveryOrderSchema, type NotifierService } from "@longhaul/proto/notifier_service";
 import type { Logger } from "@longhaul/shared";
 import type { Ledger } from "../ledger/ledger.ts";
 
-/** Hands what ended tasks owe to the notifier, in groups. What is lost here comes back by `wakeAt`. */
+/** Hands over what tasks owe: messages to the notifier, in groups; outcomes and ends to other tasks; slots to their limits. What is lost here comes back by `wakeAt`. */
 export interface Handover {
-  enqueue(task: EndedTask, debt: Debt): void;
+  enqueue(task: Task, debt: Debt): void;
   /** Resolves when nothing is under way. */
   idle(): Promise<void>;
 }
@@ -20,6 +20,12 @@ export function handover(deps: {
   readonly ledger: () => Ledger;
   /** The exact bytes to post: the event with the task as GET shows it. */
   readonly bodyOf: (task: EndedTask, event: string) => Promise<Uint8Array>;
+  /** Brings the outcome to the task that waits for it. */
+  readonly toParent: (task: EndedTask) => Promise<void>;
+  /** Ends the tasks that the ended one waited for. */
+  readonly toChildren: (task: EndedTask) => Promise<void>;
+  /** Frees the slots that it took for this hold and earlier ones. */
+  readonly freeSlots: (task: Task, hold: number) => Promise<void>;
   readonly log: Logger;
   readonly timeoutMs: number;
 }): Handover {
@@ -39,9 +45,7 @@ export function handover(deps: {
       await deps.ledger().apply(
         items.map(({ task, debt, order }) => ({
           key: { project: task.project, id: task.id },
-          event: accepted.has(order.id)
-            ? { kind: "settle" as const, event: debt.event }
-            : { kind: "defer" as const, event: debt.event },
+          event: accepted.has(order.id) ? { kind: "settle" as const, key: debt.key } : { kind: "defer" as const, key: debt.key },
         })),
       );
       return items.map(() => undefined);
@@ -55,7 +59,35 @@ export function handover(deps: {
     },
   );
 
-  async function handOver(task: EndedTask, debt: Debt): Promise<void> {
+  async function handOver(task: Task, debt: Debt): Promise<void> {
+    if (debt.kind === "slots") return pay(task, debt, deps.freeSlots(task, debt.hold));
+    // The others are owed from the end on.
+    if (!isEnded(task)) return;
+    switch (debt.kind) {
+      case "webhook":
+        return post(task, debt);
+      case "parent":
+        return pay(task, debt, deps.toParent(task));
+      case "children":
+        return pay(task, debt, deps.toChildren(task));
+      default:
+        return unreachable(debt);
+    }
+  }
+
+  /** Confirmed once it is done, whatever became of the other task: what is owed is told, not accepted. */
+  async function pay(task: Task, debt: Debt, done: Promise<void>): Promise<void> {
+    const key = { project: task.project, id: task.id };
+    try {
+      await done;
+    } catch (why) {
+      await deps.ledger().apply([{ key, event: { kind: "defer", key: debt.key } }]);
+      throw why;
+    }
+    await deps.ledger().apply([{ key, event: { kind: "settle", key: debt.key } }]);
+  }
+
+  async function post(task: EndedTask, debt: Extract<Debt, { kind: "webhook" }>): Promise<void> {
     const { webhook } = task;
     if (webhook === undefined) return;
     const order = create(DeliveryOrderSchema, {
@@ -76,7 +108,9 @@ export function handover(deps: {
       if (waiting >= maxWaiting) return;
       waiting++;
       handOver(task, debt)
-        .catch((why: unknown) => log.warn({ taskId: task.id, err: why }, "a webhook was not handed over; trying again later"))
+        .catch((why: unknown) =>
+          log.warn({ taskId: task.id, debt: debt.key, err: why }, "what a task owes was not handed over; trying again later"),
+        )
         .finally(() => {
           waiting--;
           if (waiting > 0) return;

@@ -1,29 +1,26 @@
-import { create } from "@bufbuild/protobuf";
-import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { isEnded, isResult, type NodeRun, type PayloadStore, type ReportOutcome, type Task } from "@longhaul/core";
-import {
-  type Hold,
-  type HoldResult,
-  HoldResultSchema,
-  type NodeReport,
-  type TaskReport,
-  Verdict,
-} from "@longhaul/proto/execution_service";
-import { failureOf, nodeStateName, tooLarge } from "@longhaul/shared";
-import type { Entry, Ledger, Outcome } from "../ledger/ledger.ts";
-import { type PayloadWriter, payloadWriter, textOf } from "./payloads.ts";
+import { isEnded, type PayloadStore, type Task } from "@longhaul/core";
+import { type Hold, type HoldResult, HoldResultSchema, type TaskReport, Verdict } from "@longhaul/proto/execution_service";
+import { newMessage, type SecretBox } from "@longhaul/shared";
+import type { Ledger, Outcome } from "../ledger/ledger.ts";
+import { payloadWriter } from "./payloads.ts";
+import { reportEntry } from "./read-report.ts";
+import { inboxMessages } from "./stored-messages.ts";
 
 export interface ReportDeps {
   readonly payloads: PayloadStore;
   readonly ledger: Ledger;
+  readonly box: SecretBox;
   /** Largest single value, in bytes of JSON. */
   readonly maxValueBytes: number;
 }
 
+/** What arrived for the tasks of one answer, together. */
+const inboxBytes = 4_194_304;
+
 /** Writes what happened in tasks: large values first, then node runs, then headers. Results in the order of the reports. */
 export async function applyReports(deps: ReportDeps, executor: string, reports: readonly TaskReport[]): Promise<HoldResult[]> {
   const writer = payloadWriter(deps.payloads);
-  const entries = reports.map((report) => entryOf(deps, executor, report, writer));
+  const entries = reports.map((report) => reportEntry(deps, executor, report, writer));
   await writer.flush();
   const outcomes = await deps.ledger.apply(entries);
   const results = holdResults(
@@ -57,84 +54,15 @@ export async function applyToHolds(
   );
 }
 
-function entryOf(deps: ReportDeps, executor: string, report: TaskReport, writer: PayloadWriter): Entry {
-  const { taskId, project, attempt, number } = report;
-  const keyOf = (path: string, part: string): string => `${taskId}/${path}/${attempt}/${number}/${part}`;
-  const add = (bytes: Uint8Array, path: string, part: string) => writer.add(textOf(bytes), keyOf(path, part));
-
-  const tooLarge = report.nodes.find((node) => node.outputJson.byteLength > deps.maxValueBytes);
-  const outcome =
-    tooLarge === undefined
-      ? outcomeOf(deps, report, add)
-      : tooLargeFailure(tooLarge.path, tooLarge.outputJson.byteLength, deps.maxValueBytes);
-  const kept = report.nodes.filter((node) => node.outputJson.byteLength <= deps.maxValueBytes);
-  const runs = kept.map((node): NodeRun => ({ taskId, project, attempt, report: number, ...nodeOf(node, add) }));
-  return {
-    key: { project, id: taskId },
-    event: {
-      kind: "report",
-      executor,
-      attempt,
-      number,
-      results: runs.filter((run) => isResult(run.state)).length,
-      outcome,
-    },
-    ...(runs.length === 0 ? {} : { nodeRuns: () => runs }),
-  };
-}
-
-type Add = (bytes: Uint8Array, path: string, part: string) => ReturnType<PayloadWriter["add"]>;
-
-function nodeOf(node: NodeReport, add: Add): Omit<NodeRun, "taskId" | "project" | "attempt" | "report"> {
-  return {
-    path: node.path,
-    kind: node.kind,
-    state: nodeStateName(node.state) ?? "failed",
-    startTime: node.startTime === undefined ? 0 : timestampMs(node.startTime),
-    tries: node.tries,
-    ...(node.inputJson.byteLength === 0 ? {} : { input: add(node.inputJson, node.path, "input") }),
-    ...(node.outputJson.byteLength === 0 ? {} : { output: add(node.outputJson, node.path, "output") }),
-    ...(node.error === undefined ? {} : { error: failureOf(node.error) }),
-    ...(node.endTime === undefined ? {} : { endTime: timestampMs(node.endTime) }),
-  };
-}
-
-function outcomeOf(deps: ReportDeps, report: TaskReport, add: Add): ReportOutcome {
-  const { outcome } = report;
-  switch (outcome.case) {
-    case "success": {
-      const { outputJson } = outcome.value;
-      if (outputJson.byteLength > deps.maxValueBytes)
-        return tooLargeFailure(undefined, outputJson.byteLength, deps.maxValueBytes);
-      return { kind: "succeeded", output: add(outputJson, "", "output") };
-    }
-    case "failure":
-      return {
-        kind: "failed",
-        error:
-          outcome.value.error === undefined
-            ? { code: "node_failed", message: "The executor gave no reason.", retryable: false }
-            : failureOf(outcome.value.error),
-      };
-    case "backoff":
-      return {
-        kind: "backoff",
-        delayMs: outcome.value.delay === undefined ? 0 : Math.max(0, durationMs(outcome.value.delay)),
-        node: outcome.value.node,
-      };
-    default:
-      return { kind: "progress" };
-  }
-}
-
-function tooLargeFailure(node: string | undefined, bytes: number, maxBytes: number): ReportOutcome {
-  return { kind: "failed", error: tooLarge(node, bytes, maxBytes) };
-}
-
 function holdResults(taskIds: readonly string[], outcomes: readonly Outcome[], executor: string): HoldResult[] {
-  return outcomes.map((outcome, i) =>
-    create(HoldResultSchema, { taskId: taskIds[i] ?? "", verdict: verdictOf(outcome, executor) }),
-  );
+  const inbox = { left: inboxBytes };
+  return outcomes.map((outcome, i) => {
+    const verdict = verdictOf(outcome, executor);
+    const result = newMessage(HoldResultSchema, { taskId: taskIds[i] ?? "", verdict });
+    if (outcome.kind !== "missing" && outcome.task.inbox !== undefined && verdict === Verdict.CONTINUE)
+      result.arrivals = inboxMessages(outcome.task.inbox, inbox);
+    return result;
+  });
 }
 
 function verdictOf(outcome: Outcome, executor: string): Verdict {

@@ -1,5 +1,4 @@
-import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   isResult,
   LonghaulError,
@@ -7,7 +6,6 @@ import {
   type PayloadStore,
   partitionOf,
   type Rules,
-  type Payload as StoredPayload,
   type Task,
   type TaskStore,
 } from "@longhaul/core";
@@ -17,14 +15,11 @@ import {
   type ClaimResult,
   ClaimResultSchema,
   type Hold,
-  type Payload,
-  PayloadSchema,
-  type StoredNode,
-  StoredNodeSchema,
 } from "@longhaul/proto/execution_service";
-import { failureMessage, type Logger, nodeStateNumber } from "@longhaul/shared";
+import { type Logger, newMessage, newTimestamp, type ResumeKeys, type SecretBox, spendMessage } from "@longhaul/shared";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Dispatcher } from "../loops/dispatcher.ts";
+import { type ByteBudget, inboxMessages, inlineValues, payloadMessage, storedNodeMessage } from "./stored-messages.ts";
 
 export interface ClaimDeps {
   readonly store: TaskStore;
@@ -32,11 +27,19 @@ export interface ClaimDeps {
   readonly ledger: Ledger;
   readonly dispatcher: Dispatcher;
   readonly rules: Rules;
+  readonly box: SecretBox;
+  readonly resume: ResumeKeys;
+  /** Where the outside reaches the gateway; empty where nobody said. */
+  readonly publicUrl: () => string;
+  readonly now: () => number;
   readonly log: Logger;
 }
 
 /** Values of one answer travel in it up to this size together; the others by key. */
 const inlineBytes = 1_048_576;
+/** What arrived for the tasks of one answer, together; one task's inbox has at most a quarter of it. */
+const inboxBytes = 4_194_304;
+/** Node runs that travel with a claim; of a task with more only those of the workflow's own nodes do. */
 const nodePage = 500;
 
 /** Turns tickets into holds. The claim is durable before it is answered; a stale ticket is answered without a hold. */
@@ -56,12 +59,13 @@ export async function claimTasks(deps: ClaimDeps, executor: string, tickets: rea
   for (const [partition, count] of done) deps.dispatcher.claimed(partition, count);
 
   const budget = { left: inlineBytes };
+  const inbox = { left: inboxBytes };
   return Promise.all(
     outcomes.map(async (outcome, i) => {
-      const result = create(ClaimResultSchema, { taskId: tickets[i]?.taskId ?? "" });
+      const result = newMessage(ClaimResultSchema, { taskId: tickets[i]?.taskId ?? "" });
       if (outcome.kind !== "changed") return result;
       try {
-        result.claimed = await claimedTask(deps, outcome.task, budget);
+        result.claimed = await claimedTask(deps, outcome.task, budget, inbox);
       } catch (why) {
         if (why instanceof LonghaulError && why.code === "unavailable") throw why;
         // What can't be read costs this task a try, and its neighbours in the group nothing.
@@ -72,8 +76,8 @@ export async function claimTasks(deps: ClaimDeps, executor: string, tickets: rea
   );
 }
 
-async function claimedTask(deps: ClaimDeps, task: Task, budget: { left: number }): Promise<ClaimedTask> {
-  const message = create(ClaimedTaskSchema, {
+async function claimedTask(deps: ClaimDeps, task: Task, budget: ByteBudget, inbox: ByteBudget): Promise<ClaimedTask> {
+  const message = newMessage(ClaimedTaskSchema, {
     taskId: task.id,
     attempt: task.attempt,
     project: task.project,
@@ -81,64 +85,45 @@ async function claimedTask(deps: ClaimDeps, task: Task, budget: { left: number }
     revision: task.revision,
     input: payloadMessage(task.input),
     lease: durationFromMs(deps.rules.leaseMs),
-    deadline: timestampFromMs(task.deadline),
-    createTime: timestampFromMs(task.createTime),
+    deadline: newTimestamp(task.deadline),
+    createTime: newTimestamp(task.createTime),
+    time: newTimestamp(deps.now()),
     labels: { ...task.labels },
     priority: task.priority,
     retryOf: task.retryOf ?? "",
+    depth: task.depth ?? 0,
+    resumeKey: deps.resume.keyOf(task.project, task.id),
+    publicUrl: deps.publicUrl(),
   });
+  if (task.spent !== undefined) message.spent = spendMessage(task.spent);
+  if (task.inbox !== undefined) message.arrivals = inboxMessages(task.inbox, inbox);
   // The first attempt of a task that retries no other has nothing stored: most tasks need no read here.
-  if (task.attempt > 1 || task.retryOf !== undefined) message.nodes = (await storedRuns(deps.store, task)).map(storedNode);
-  await inline(deps.payloads, [message.input, ...message.nodes.map((node) => node.output)], budget);
+  if (task.attempt > 1 || task.retryOf !== undefined) {
+    const { runs, isAll } = await storedRuns(deps.store, task);
+    message.nodes = runs.map((run) => storedNodeMessage(run, deps.box));
+    message.moreNodes = !isAll;
+  }
+  await inlineValues(deps, [message.input, ...message.nodes.map((node) => node.output)], budget);
   return message;
 }
 
-async function storedRuns(store: TaskStore, task: Task): Promise<readonly NodeRun[]> {
-  const runs: NodeRun[] = [];
+/** All node runs where they are few, else those of the workflow's own nodes. */
+async function storedRuns(store: TaskStore, task: Task): Promise<{ readonly runs: readonly NodeRun[]; readonly isAll: boolean }> {
   const key = { project: task.project, id: task.id };
+  const first = await store.listNodeRuns(key, nodePage);
+  if (first.length < nodePage) return { runs: first.filter(isOfUse), isAll: true };
+  const runs: NodeRun[] = [];
+  let after: { attempt: number; report: number; path: string } | undefined;
   for (;;) {
-    const last = runs.at(-1);
-    const after = last === undefined ? undefined : { attempt: last.attempt, report: last.report, path: last.path };
-    const page = await store.listNodeRuns(key, nodePage, after);
-    runs.push(...page);
-    if (page.length < nodePage) break;
+    const page: readonly NodeRun[] = await store.listNodeRuns(key, nodePage, after, { top: true });
+    runs.push(...page.filter(isOfUse));
+    const last = page.at(-1);
+    if (last === undefined || page.length < nodePage) return { runs, isAll: false };
+    after = { attempt: last.attempt, report: last.report, path: last.path };
   }
-  return runs.filter((run) => isResult(run.state) || run.state === "running");
 }
 
-function storedNode(run: NodeRun): StoredNode {
-  const message = create(StoredNodeSchema, {
-    path: run.path,
-    state: nodeStateNumber(run.state),
-    tries: run.tries,
-    startTime: timestampFromMs(run.startTime),
-  });
-  if (run.output !== undefined) message.output = payloadMessage(run.output);
-  if (run.error !== undefined) message.error = failureMessage(run.error);
-  return message;
-}
-
-function payloadMessage(payload: StoredPayload): Payload {
-  return create(PayloadSchema, {
-    value: payload.kind === "inline" ? { case: "json", value: Buffer.from(payload.json) } : { case: "key", value: payload.key },
-  });
-}
-
-/** Puts stored values into the answer as long as there is room for them. */
-async function inline(
-  payloads: PayloadStore,
-  messages: readonly (Payload | undefined)[],
-  budget: { left: number },
-): Promise<void> {
-  const stored = messages.filter((message) => message?.value.case === "key");
-  if (stored.length === 0 || budget.left <= 0) return;
-  for (const message of stored) {
-    if (message === undefined || message.value.case !== "key" || budget.left <= 0) continue;
-    const [json] = await payloads.get([message.value.value]);
-    if (json === undefined) continue;
-    const bytes = Buffer.from(json);
-    if (bytes.byteLength > budget.left) continue;
-    budget.left -= bytes.byteLength;
-    message.value = { case: "json", value: bytes };
-  }
+/** What the next attempt goes on behind. */
+export function isOfUse({ state }: NodeRun): boolean {
+  return isResult(state) || state === "running" || state === "waiting";
 }

@@ -1,27 +1,22 @@
 import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
-  acceptTask,
-  type FieldFault,
   LonghaulError,
   type PayloadStore,
-  partitionOf,
   type QueuedTask,
   type Rules,
   type Stored,
-  type Submission,
-  searchedText,
   type TaskId,
   type TaskStore,
 } from "@longhaul/core";
 import { type SubmitItem, type SubmitResult, SubmitResultSchema } from "@longhaul/proto/intake_service";
-import type { SecretBox } from "@longhaul/shared";
+import { type Logger, newMessage, type SecretBox } from "@longhaul/shared";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { LimitSettings } from "../limits/limit-settings.ts";
 import type { Dispatcher } from "../loops/dispatcher.ts";
-import type { Catalog, Runnable } from "../workflows/catalog.ts";
-import { checkLabelsAndPriority, checkWebhook } from "./check-submission.ts";
-import { type PayloadWriter, payloadWriter, textOf } from "./payloads.ts";
+import type { Catalog } from "../workflows/catalog.ts";
+import { type PayloadWriter, payloadWriter } from "./payloads.ts";
+import { prepareTask } from "./prepare-task.ts";
 import { showTask } from "./read-tasks.ts";
 import { taskMessage } from "./task-message.ts";
 
@@ -31,17 +26,16 @@ export interface SubmitDeps {
   readonly ledger: Ledger;
   readonly dispatcher: Dispatcher;
   readonly catalog: Catalog;
+  readonly limitSettings: Pick<LimitSettings, "keysOf">;
   readonly box: SecretBox;
   readonly rules: Rules;
   readonly now: () => number;
   /** Largest single value, in bytes of JSON. */
   readonly maxValueBytes: number;
+  readonly log: Logger;
 }
 
-const dayMs = 86_400_000;
-/** Times beyond the year 9999 can't be written in RFC 3339. */
-const latestTime = 253_402_300_799_000;
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** One item on its way. */
 interface Candidate {
@@ -73,7 +67,7 @@ export async function submitTasks(deps: SubmitDeps, items: readonly SubmitItem[]
     const bodyHash = item.idempotencyKey === "" ? undefined : Buffer.from(item.bodyHash).toString("base64");
     const id = bodyHash === undefined ? item.id : idOfKey(item.project, item.workflow, item.idempotencyKey);
     const candidate: Candidate = { at, id, item, bodyHash };
-    if (!uuid.test(id)) results[at] = refused(new LonghaulError("invalid_argument", "The id is not a UUID."));
+    if (!uuidPattern.test(id)) results[at] = refused(new LonghaulError("invalid_argument", "The id is not a UUID."));
     else if (seen.has(id)) late.push(candidate);
     else candidates.push(candidate);
     seen.add(id);
@@ -95,9 +89,10 @@ export async function submitTasks(deps: SubmitDeps, items: readonly SubmitItem[]
     if (results[one.at] !== undefined) continue;
     try {
       const runnable = await deps.catalog.resolve(one.item.project, one.item.workflow, one.item.revision);
-      accepted.push({ one, task: prepare(deps, one, runnable, writer) });
+      const limitKeys = await deps.limitSettings.keysOf(one.item.project, runnable.compiled);
+      accepted.push({ one, task: prepareTask(deps, { limitKeys, ...one }, runnable, writer) });
     } catch (why) {
-      results[one.at] = refused(why);
+      results[one.at] = refusal(deps, why);
     }
   }
   await store(deps, accepted, writer, results);
@@ -146,7 +141,7 @@ async function store(
     accepted.forEach(({ one, task }, i) => {
       if (inserted[i] === "inserted") {
         fresh.push(task);
-        results[one.at] = create(SubmitResultSchema, {
+        results[one.at] = newMessage(SubmitResultSchema, {
           result: { case: "accepted", value: taskMessage(task, { input: undefined, output: undefined }) },
         });
       } else {
@@ -172,7 +167,7 @@ async function store(
       if (results[one.at] !== undefined) continue;
       // Whether it is stored is not known: room that was given may stay taken until the books are compared.
       giveBack(task);
-      results[one.at] = refused(why);
+      results[one.at] = refusal(deps, why);
     }
   }
 }
@@ -197,64 +192,6 @@ export function releaseTickets(dispatcher: Dispatcher, tasks: readonly QueuedTas
   for (const partition of bells) dispatcher.ring(partition);
 }
 
-function prepare(
-  deps: SubmitDeps,
-  one: Candidate,
-  { head, revision, compiled, checksInput }: Runnable,
-  writer: PayloadWriter,
-): QueuedTask {
-  const { item } = one;
-  const now = deps.now();
-  if (!head.enabled) throw new LonghaulError("conflict", `Workflow "${head.name}" is disabled and takes no new tasks.`);
-  const faults: FieldFault[] = [...checkLabelsAndPriority(item.labels, item.priority)];
-
-  const json = item.inputJson.byteLength === 0 ? "null" : textOf(item.inputJson);
-  if (item.inputJson.byteLength > deps.maxValueBytes) {
-    throw new LonghaulError(
-      "too_large",
-      `The input has ${item.inputJson.byteLength} bytes; at most ${deps.maxValueBytes} are allowed.`,
-    );
-  }
-  const own = item.deadline === undefined ? Number.POSITIVE_INFINITY : timestampMs(item.deadline);
-  const notBefore = item.notBefore === undefined ? undefined : timestampMs(item.notBefore);
-  const begin = Math.max(now, notBefore ?? 0);
-  const deadline = Math.min(own, begin + (compiled.limits.deadlineMs ?? dayMs));
-  if (!(own > now)) faults.push({ pointer: "/deadline", message: "The deadline has passed already." });
-  if (notBefore !== undefined && !(notBefore < own && notBefore < latestTime)) {
-    faults.push({ pointer: "/notBefore", message: "The start time is not before the deadline." });
-  }
-  const webhook = item.webhook === undefined ? undefined : checkWebhook(item.webhook, deps.box);
-  if (webhook !== undefined) faults.push(...webhook.faults);
-  if (faults.length > 0)
-    throw new LonghaulError("invalid_argument", faults[0]?.message ?? "The request is not valid.", { faults });
-
-  if (checksInput) {
-    const wrong = compiled.validateInput(JSON.parse(json));
-    if (wrong.length > 0) {
-      throw new LonghaulError("invalid_input", `The input does not fit the workflow's schema: ${wrong[0]?.message ?? ""}`, {
-        faults: wrong,
-      });
-    }
-  }
-
-  const submission: Submission = {
-    id: one.id,
-    project: item.project,
-    workflow: head.name,
-    revision: revision.revision,
-    input: writer.add(json, `${one.id}/input`),
-    text: searchedText(json),
-    labels: { ...item.labels },
-    priority: item.priority,
-    deadline,
-    ...(notBefore === undefined ? {} : { notBefore }),
-    ...(webhook?.target === undefined ? {} : { webhook: webhook.target }),
-    ...(one.bodyHash === undefined ? {} : { bodyHash: one.bodyHash }),
-  };
-  const isDelayed = notBefore !== undefined && notBefore > now;
-  return acceptTask(submission, now, !isDelayed && deps.dispatcher.reserve(partitionOf(item.project)), deps.rules);
-}
-
 async function found(deps: SubmitDeps, candidates: readonly Candidate[]): Promise<ReadonlyMap<TaskId, Stored>> {
   if (candidates.length === 0) return new Map();
   const stored = await deps.store.get(candidates.map(({ id, item }) => ({ project: item.project, id })));
@@ -274,12 +211,18 @@ async function answerKnown(deps: SubmitDeps, one: Candidate, { task }: Stored): 
       result: one.bodyHash === undefined ? { case: "accepted", value } : { case: "replayed", value },
     });
   } catch (why) {
-    return refused(why);
+    return refusal(deps, why);
   }
 }
 
 function missing(): SubmitResult {
   return refused(new LonghaulError("unavailable", "The task could not be stored; try again."));
+}
+
+/** What nobody expected is told to the log only: the caller gets a bare `internal`. */
+function refusal(deps: Pick<SubmitDeps, "log">, why: unknown): SubmitResult {
+  if (!(why instanceof LonghaulError) || why.code === "internal") deps.log.error({ err: why }, "a submit failed unexpectedly");
+  return refused(why);
 }
 
 function refused(why: unknown): SubmitResult {

@@ -1,19 +1,17 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { DeliveryStateName, NodeRun as StoredNodeRun, Task as StoredTask, TaskStateName } from "@longhaul/core";
+import type { DeliveryStateName, Task as StoredTask, TaskStateName } from "@longhaul/core";
 import {
   DeliveryState,
   DeliverySummarySchema,
-  type NodeRun,
-  NodeRunSchema,
   type Task,
   TaskLinksSchema,
+  TaskParentSchema,
   TaskSchema,
   TaskState,
   type WaitingFor,
   WaitingForSchema,
 } from "@longhaul/proto/task";
-import { failureMessage, nodeStateNumber, valueFromJson } from "@longhaul/shared";
+import { failureMessage, newMessage, newTimestamp, spendMessage, valueFromJson, waitingMessage } from "@longhaul/shared";
 
 const stateNumbers = {
   queued: TaskState.QUEUED,
@@ -48,7 +46,7 @@ export interface TaskValues {
 
 /** A stored task as the API shows it. */
 export function taskMessage(task: StoredTask, values: TaskValues): Task {
-  const message = create(TaskSchema, {
+  const message = newMessage(TaskSchema, {
     id: task.id,
     project: task.project,
     workflow: task.workflow,
@@ -57,26 +55,29 @@ export function taskMessage(task: StoredTask, values: TaskValues): Task {
     attempt: task.attempt,
     labels: { ...task.labels },
     priority: task.priority,
-    createTime: timestampFromMs(task.createTime),
-    deadline: timestampFromMs(task.deadline),
+    createTime: newTimestamp(task.createTime),
+    deadline: newTimestamp(task.deadline),
     retryOf: task.retryOf ?? "",
     version: BigInt(task.version),
   });
   if (values.input !== undefined) message.input = valueFromJson(JSON.parse(values.input));
   if (values.output !== undefined) message.output = valueFromJson(JSON.parse(values.output));
-  if (task.startTime !== undefined) message.startTime = timestampFromMs(task.startTime);
-  if (task.notBefore !== undefined) message.notBefore = timestampFromMs(task.notBefore);
+  if (task.startTime !== undefined) message.startTime = newTimestamp(task.startTime);
+  if (task.notBefore !== undefined) message.notBefore = newTimestamp(task.notBefore);
   if (task.state === "succeeded" || task.state === "failed" || task.state === "cancelled" || task.state === "timed_out") {
-    message.endTime = timestampFromMs(task.endTime);
+    message.endTime = newTimestamp(task.endTime);
     if (task.state !== "succeeded") message.error = failureMessage(task.error);
   }
+  if (task.parent !== undefined) message.parent = create(TaskParentSchema, task.parent);
+  if (task.spent !== undefined) message.usage = spendMessage(task.spent);
+  if (task.state === "waiting") message.waits = task.waits.map((wait) => waitingMessage(wait, task.waitCount));
   const waitingFor = waitingForMessage(task);
   if (waitingFor !== undefined) message.waitingFor = waitingFor;
   if (task.delivery !== undefined) {
     message.delivery = create(DeliverySummarySchema, { state: deliveryStateNumbers[task.delivery.state] });
   }
   const self = `/v1/tasks/${task.id}`;
-  message.links = create(TaskLinksSchema, {
+  message.links = newMessage(TaskLinksSchema, {
     self,
     events: `${self}/events`,
     nodes: `${self}/nodes`,
@@ -89,17 +90,11 @@ export function taskMessage(task: StoredTask, values: TaskValues): Task {
 /** A waiting task explains itself. */
 function waitingForMessage(task: StoredTask): WaitingFor | undefined {
   if (task.state === "waiting") {
-    const { kind, node, since, until } = task.waitingFor;
-    return create(WaitingForSchema, {
-      kind,
-      node,
-      reason: `Node "${node}" waits for ${kind === "approval" ? "an approval" : `a ${kind}`}.`,
-      since: timestampFromMs(since),
-      ...(until === undefined ? {} : { until: timestampFromMs(until) }),
-    });
+    const [first] = task.waits;
+    return first && waitingMessage(first, task.waitCount);
   }
   if (task.state !== "queued") return undefined;
-  const since = timestampFromMs(task.since);
+  const since = newTimestamp(task.since);
   const { queueing } = task;
   switch (queueing.kind) {
     case "backlog":
@@ -108,10 +103,14 @@ function waitingForMessage(task: StoredTask): WaitingFor | undefined {
         reason: "Earlier tasks of the same partition are dispatched first.",
         since,
       });
+    case "limited": {
+      const { key } = queueing;
+      return create(WaitingForSchema, { kind: "limit", name: key, reason: `It waits for a slot of limit "${key}".`, since });
+    }
     case "ticketed":
       return create(WaitingForSchema, { kind: "executor", reason: "Any executor with a free place may take it.", since });
     case "delayed": {
-      const until = timestampFromMs(queueing.until);
+      const until = newTimestamp(queueing.until);
       if (queueing.why === "start_time") {
         return create(WaitingForSchema, { kind: "start_time", reason: "It was asked to start later.", since, until });
       }
@@ -122,21 +121,4 @@ function waitingForMessage(task: StoredTask): WaitingFor | undefined {
       return create(WaitingForSchema, { kind: "retry", reason, node: queueing.node ?? "", since, until });
     }
   }
-}
-
-/** A stored node run as the API shows it. */
-export function nodeRunMessage(run: StoredNodeRun, values: TaskValues): NodeRun {
-  const message = create(NodeRunSchema, {
-    path: run.path,
-    kind: run.kind,
-    state: nodeStateNumber(run.state),
-    attempt: run.attempt,
-    startTime: timestampFromMs(run.startTime),
-    tries: run.tries,
-  });
-  if (values.input !== undefined) message.input = valueFromJson(JSON.parse(values.input));
-  if (values.output !== undefined) message.output = valueFromJson(JSON.parse(values.output));
-  if (run.error !== undefined) message.error = failureMessage(run.error);
-  if (run.endTime !== undefined) message.endTime = timestampFromMs(run.endTime);
-  return message;
 }

@@ -15,9 +15,8 @@ import {
 import { type TaskServiceWatchResponse, TaskServiceWatchResponseSchema } from "@longhaul/proto/task_service";
 import { valueFromJson } from "@longhaul/shared";
 import type { Bells } from "../loops/bells.ts";
-import { readPayloads } from "./payloads.ts";
+import { showNodeRuns } from "./node-run-message.ts";
 import { showTask } from "./read-tasks.ts";
-import { nodeRunMessage } from "./task-message.ts";
 
 export interface WatchDeps {
   readonly store: TaskStore;
@@ -195,12 +194,10 @@ async function* nodesSince(
     const page = read.filter(
       ({ attempt, report }) => attempt < task.attempt || (attempt === task.attempt && report <= task.report),
     );
-    const values = await readPayloads(
-      deps.payloads,
-      page.flatMap((run) => [run.input, run.output]),
-      maxNodeBytes,
-    );
-    for (const [i, run] of page.entries()) {
+    const shown = await showNodeRuns(deps.payloads, task, page, maxNodeBytes);
+    for (const [i, value] of shown.entries()) {
+      const run = page[i];
+      if (run === undefined) break;
       // All runs of one report share its id: it moves on only behind the last of them.
       const next = page[i + 1];
       const isLastOfReport =
@@ -211,7 +208,7 @@ async function* nodesSince(
       }
       yield create(TaskServiceWatchResponseSchema, {
         id: idOf(position),
-        event: { case: "node", value: nodeRunMessage(run, { input: values[2 * i], output: values[2 * i + 1] }) },
+        event: { case: "node", value },
       });
     }
     const last = page.at(-1);

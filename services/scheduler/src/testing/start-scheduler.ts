@@ -9,12 +9,14 @@ import { ExecutionService, type TaskReport, TaskReportSchema } from "@longhaul/p
 import { IntakeService, SubmitItemSchema, type SubmitResult } from "@longhaul/proto/intake_service";
 import { type DeliveryOrder, NotifierServiceAcceptResponseSchema } from "@longhaul/proto/notifier_service";
 import { TaskService } from "@longhaul/proto/task_service";
+import { WorkerService } from "@longhaul/proto/worker_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
-import { directClient, type Logger, projectHeader, secretBox, silentLogger } from "@longhaul/shared";
+import { directClient, type Logger, projectHeader, resumeKeys, secretBox, silentLogger } from "@longhaul/shared";
 import { type Scheduler, type SchedulerParts, scheduler } from "../scheduler.ts";
 
 export const acme = { headers: { [projectHeader]: "acme" } };
 export const box = secretBox([new Uint8Array(32).fill(5)]);
+export const resume = resumeKeys([new Uint8Array(32).fill(5)]);
 
 /** Definitions that tests submit to; `echo` and `strict` are there from the start. */
 export const echo: { readonly [key: string]: Json } = {
@@ -38,6 +40,7 @@ export interface StartedScheduler {
   readonly live: Live;
   readonly tasks: Client<typeof TaskService>;
   readonly workflows: Client<typeof WorkflowService>;
+  readonly workers: Client<typeof WorkerService>;
   readonly execution: Client<typeof ExecutionService>;
   readonly intake: Client<typeof IntakeService>;
   /** Tickets that came out, in their order; taken as soon as they come. */
@@ -93,6 +96,8 @@ export async function startScheduler(options: StartOptions = {}): Promise<Starte
     store: stores.tasks,
     payloads: stores.payloads,
     catalogStore: stores.catalog,
+    resources: stores.resources,
+    jobs: stores.jobs,
     outlet: dispatch.outlet,
     live,
     notifier: {
@@ -103,6 +108,8 @@ export async function startScheduler(options: StartOptions = {}): Promise<Starte
       },
     },
     box,
+    resume,
+    publicUrl: () => "https://lh.test",
     log,
     name: "scheduler-1",
     leaseMs: 15_000,
@@ -126,6 +133,7 @@ export async function startScheduler(options: StartOptions = {}): Promise<Starte
     live,
     tasks: directClient(TaskService, made.services.task),
     workflows: directClient(WorkflowService, made.services.workflow),
+    workers: directClient(WorkerService, made.services.worker),
     execution: directClient(ExecutionService, made.services.execution),
     intake: directClient(IntakeService, made.services.intake),
     tickets,

@@ -15,6 +15,8 @@ export interface Runnable {
 export interface Catalog {
   /** The latest or a given revision. Rejects with `workflow_not_found`. */
   resolve(project: string, name: string, revision: number): Promise<Runnable>;
+  /** A revision that a task runs, also of a workflow that was deleted or disabled meanwhile. Rejects with `workflow_not_found`. */
+  compiledOf(project: string, name: string, revision: number): Promise<CompiledWorkflow>;
   put(
     project: string,
     name: string,
@@ -26,6 +28,8 @@ export interface Catalog {
     revision: number,
   ): Promise<{ readonly head: WorkflowHead; readonly revision: WorkflowRevision }>;
   delete(project: string, name: string): Promise<void>;
+  /** Says whether new tasks are taken. Rejects with `workflow_not_found`. */
+  setEnabled(project: string, name: string, enabled: boolean): Promise<WorkflowHead>;
   /** Another process changed this workflow. */
   forget(project: string, name: string): void;
 }
@@ -49,6 +53,7 @@ export function catalog(deps: {
   const { store, now } = deps;
   const heads = new Map<string, { readonly head: WorkflowHead; readonly until: number }>();
   const revisions = new Map<string, Runnable>();
+  const compiled = new Map<string, CompiledWorkflow>();
   const keyOf = (project: string, name: string): string => `${project}/${name}`;
 
   const notFound = (name: string): LonghaulError =>
@@ -81,21 +86,23 @@ export function catalog(deps: {
       const known = revisions.get(key);
       if (known !== undefined) return known.head.enabled === head.enabled ? known : { ...known, head };
       const found = await revisionOf(project, name, number);
-      const compiled = compileWorkflow(found.definition);
-      if (!compiled.ok) {
-        throw new LonghaulError(
-          "conflict",
-          `Revision ${number} of workflow "${name}" can't be run by this version; put it again.`,
-        );
-      }
       const runnable: Runnable = {
         head,
         revision: found,
-        compiled: compiled.workflow,
+        compiled: compiledFrom(found),
         checksInput: hasInputSchema(found.definition),
       };
       remember(revisions, key, runnable, maxRevisions);
       return runnable;
+    },
+
+    async compiledOf(project, name, revision) {
+      const key = `${keyOf(project, name)}/${revision}`;
+      const known = compiled.get(key);
+      if (known !== undefined) return known;
+      const made = compiledFrom(await revisionOf(project, name, revision));
+      remember(compiled, key, made, maxRevisions);
+      return made;
     },
 
     async get(project, name, revision) {
@@ -171,10 +178,31 @@ export function catalog(deps: {
       throw new LonghaulError("conflict", `Workflow "${name}" is being changed by others; try again.`);
     },
 
+    async setEnabled(project, name, enabled) {
+      for (let round = 0; round < maxRounds; round++) {
+        const found = namePattern.test(name) ? await store.getHead(project, name) : undefined;
+        if (found === undefined || found.head.deleted) throw notFound(name);
+        if (found.head.enabled === enabled) return found.head;
+        const next: WorkflowHead = { ...found.head, enabled };
+        if ((await store.replaceHead(next, found.rev)) === "replaced") {
+          heads.delete(keyOf(project, name));
+          deps.announce(project, name);
+          return next;
+        }
+      }
+      throw new LonghaulError("conflict", `Workflow "${name}" is being changed by others; try again.`);
+    },
+
     forget(project, name) {
       heads.delete(keyOf(project, name));
     },
   };
+}
+
+function compiledFrom({ name, revision, definition }: WorkflowRevision): CompiledWorkflow {
+  const compiled = compileWorkflow(definition);
+  if (compiled.ok) return compiled.workflow;
+  throw new LonghaulError("conflict", `Revision ${revision} of workflow "${name}" can't be run by this version; put it again.`);
 }
 
 /** The compiled definition, or every fault of it at once. */

@@ -15,11 +15,15 @@ export interface FaultRates {
 
 export const quietRates: FaultRates = { before: 0, after: 0, slow: 0, twice: 0 };
 
+/** Told of every crossing of a process, before anything has happened and again when it has and nobody heard of it; may end the process there. */
+export type OnCrossing = (from: SimulatedProcess, name: string, side: "before" | "after") => void;
+
 /** What crosses from one process to something outside it, and may go wrong on the way. */
 export interface Faults {
   readonly time: SimulatedTime;
   readonly random: () => number;
   rates: FaultRates;
+  onCrossing: OnCrossing;
   /** Notes what happened, for comparing two runs of one seed. */
   note(line: string): void;
   /**
@@ -38,9 +42,11 @@ export function faultsOf(time: SimulatedTime, random: () => number, note: (line:
     time,
     random,
     rates: quietRates,
+    onCrossing: () => {},
     note,
 
     async cross<T>(from: SimulatedProcess, name: string, act: () => Promise<T>): Promise<T> {
+      if (!from.dead) self.onCrossing(from, name, "before");
       if (from.dead) return never;
       const { rates } = self;
       const chance = random();
@@ -61,6 +67,7 @@ export function faultsOf(time: SimulatedTime, random: () => number, note: (line:
           result = { why };
         }
         if (chance < rates.before + rates.after) result = { why: unavailable() };
+        if (!from.dead) self.onCrossing(from, name, "after");
       }
       await time.wait(back);
       while (from.frozenUntil > time.now()) await time.wait(from.frozenUntil - time.now());

@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
-import { isEnded, type Json, type Task } from "@longhaul/core";
+import { isEnded, type Task } from "@longhaul/core";
 import { IntakeService, type SubmitResult } from "@longhaul/proto/intake_service";
 import { TaskState } from "@longhaul/proto/task";
 import { TaskService } from "@longhaul/proto/task_service";
-import { WorkflowService } from "@longhaul/proto/workflow_service";
 import { projectHeader } from "@longhaul/shared";
 import { type Faults, faultsOf, quietRates } from "./faults.ts";
 import { concurrency, type SimulatedCluster, simulatedCluster } from "./simulated-cluster.ts";
+import { answerAsk, putWorkflows } from "./simulated-people.ts";
 import { type SimulatedTime, seededRandom, simulateTime } from "./simulated-time.ts";
+import { type Ask, chosenWorkflows, type SimulatedWorkflow } from "./simulated-workflows.ts";
 import type { Sabotage } from "./watched-store.ts";
 
 /** What became of one history. */
@@ -28,72 +29,10 @@ const patienceMs = 1_800_000;
 const sabotagedPatienceMs = 90_000;
 const projects = ["red", "blue"];
 
-const call = (node: string, path: string, n: string): Json => ({
-  id: node,
-  kind: "http",
-  with: { method: "POST", url: `https://work.test/${path}?task=\${ task.id }&node=${node}&n=\${ ${n} }` },
-  timeout: "5s",
-});
-const retry = { attempts: 60, delay: "100ms", factor: 2, max: "3s" };
-const transform = (id: string, n: string, more: { readonly [key: string]: Json } = {}): Json => ({
-  id,
-  kind: "transform",
-  with: { n: `\${ ${n} }` },
-  ...more,
-});
-const withMore = (node: Json, more: { readonly [key: string]: Json }): Json => Object.assign({}, node, more);
-
-/** Graphs, and what comes out of them for `n`. */
-const workflows: readonly {
-  readonly name: string;
-  readonly nodes: readonly Json[];
-  readonly output: string;
-  out(n: number): number;
-}[] = [
-  { name: "echo", nodes: [transform("a", "input.n + 1")], output: "nodes.a.n", out: (n) => n + 1 },
-  {
-    name: "fan",
-    nodes: [
-      transform("a", "input.n + 1"),
-      withMore(call("left", "double", "nodes.a.n"), { needs: ["a"], retry }),
-      withMore(call("right", "double", "input.n"), { needs: ["a"], retry }),
-      transform("skipped", "0", { needs: ["left"], when: "${ nodes.left.body.value < 0 }" }),
-      transform("join", "nodes.left.body.value + nodes.right.body.value", { needs: ["left", "right"] }),
-    ],
-    output: "has(nodes.skipped) ? -1 : nodes.join.n",
-    out: (n) => 2 * (n + 1) + 2 * n,
-  },
-  {
-    name: "chain",
-    nodes: [
-      withMore(call("one", "double", "input.n"), { retry }),
-      transform("two", "nodes.one.body.value + 1", { needs: ["one"] }),
-      withMore(call("three", "double", "nodes.two.n"), { needs: ["two"], retry }),
-    ],
-    output: "nodes.three.body.value",
-    out: (n) => 2 * (2 * n + 1),
-  },
-  {
-    name: "patient",
-    nodes: [withMore(call("far", "double", "input.n"), { retry: { attempts: 60, delay: "11s", factor: 1, max: "11s" } })],
-    output: "nodes.far.body.value",
-    out: (n) => 2 * n,
-  },
-  {
-    name: "detour",
-    nodes: [
-      call("blocked", "refuse", "input.n"),
-      transform("around", "input.n + 7", { needs: [{ node: "blocked", on: "failed" }] }),
-    ],
-    output: "nodes.around.n",
-    out: (n) => n + 7,
-  },
-];
-
 interface Wanted {
   readonly id: string;
   readonly project: string;
-  readonly workflow: (typeof workflows)[number];
+  readonly workflow: SimulatedWorkflow;
   readonly n: number;
   readonly key: string;
   readonly withWebhook: boolean;
@@ -135,7 +74,7 @@ async function live(
   const between = (from: number, to: number): number => from + random() * (to - from);
   const chance = (p: number): boolean => random() < p;
 
-  await putWorkflows(time, cluster, broken);
+  await putWorkflows(time, cluster, projects, broken);
 
   // Chaos of a strength that differs from history to history.
   const strength = between(0, 1);
@@ -144,7 +83,7 @@ async function live(
   cluster.outside.rate = 0.25 * strength;
 
   const wanted = Array.from({ length: 20 + Math.floor(random() * 31) }, (_, i): Wanted => {
-    const workflow = workflows[Math.floor(random() * workflows.length)];
+    const workflow = chosenWorkflows[Math.floor(random() * chosenWorkflows.length)];
     if (workflow === undefined) throw new Error("no workflow");
     const serial = (seed * 1_000 + i).toString(16).padStart(12, "0");
     return {
@@ -164,6 +103,9 @@ async function live(
     const racers = one.key === "" ? 1 : 1 + Math.floor(random() * 3);
     const at = between(0, chaosMs * 0.6);
     for (let i = 0; i < racers; i++) time.later(at + i * 3, () => void submit(time, cluster, one, broken));
+    for (const ask of one.workflow.asks ?? []) {
+      time.later(at + between(0, 10_000), () => void answerWhenAccepted(time, cluster, one, ask, broken));
+    }
     if (chance(0.1)) time.later(at + between(0, 5_000), () => void cancel(time, cluster, one, broken));
   }
 
@@ -186,7 +128,8 @@ async function live(
   faults.rates = quietRates;
   cluster.broker.rates = { lost: 0, twice: 0 };
   cluster.outside.rate = 0;
-  const isDone = (): boolean => wanted.every((one) => one.asking === 0 && isSettled(cluster, one));
+  const isDone = (): boolean =>
+    wanted.every((one) => one.asking === 0 && isSettled(cluster, one)) && [...cluster.log.tasks.values()].every(isOver);
   if (!(await time.passUntil(isDone, longestMs))) broken.push(`${longestMs} ms after the last fault not everything had ended`);
   // Those who are dead or frozen come back, and the leases of the partitions find their places.
   const isUp = (): boolean => cluster.members.every(({ process }) => !process.dead && process.frozenUntil <= time.now());
@@ -194,29 +137,14 @@ async function live(
   await time.pass(12_000);
 
   for (const one of wanted) await check(cluster, one, broken);
+  for (const task of cluster.log.tasks.values()) checkChild(cluster, task, broken);
   await checkRoom(time, cluster, broken, seed);
+  for (const project of projects)
+    for (const { resource } of await cluster.stores.resources.list(project, "slots", 100))
+      if (!resource.json.includes('"held":[]'))
+        broken.push(`slots of ${project} ${resource.name} are held by nobody: ${resource.json}`);
   broken.push(...cluster.log.broken, ...cluster.broken, ...cluster.outside.broken);
   return { broken, tasks: wanted.length, crashes };
-}
-
-async function putWorkflows(time: SimulatedTime, cluster: SimulatedCluster, broken: string[]): Promise<void> {
-  const client = cluster.client(WorkflowService);
-  let left = 0;
-  for (const project of projects) {
-    for (const { name, nodes, output } of workflows) {
-      left++;
-      client
-        .put(
-          { name, definition: JSON.parse(JSON.stringify({ name, nodes, output: { n: `\${ ${output} }` } })) },
-          { headers: { [projectHeader]: project } },
-        )
-        .then(
-          () => void left--,
-          (why: unknown) => broken.push(`${name} could not be put: ${String(why)}`),
-        );
-    }
-  }
-  if (!(await time.passUntil(() => left === 0, 10_000))) broken.push("the workflows were not put");
 }
 
 /** As the gateway does: the same item again until it is answered. */
@@ -276,14 +204,32 @@ async function cancel(time: SimulatedTime, cluster: SimulatedCluster, one: Wante
   }
 }
 
+async function answerWhenAccepted(
+  time: SimulatedTime,
+  cluster: SimulatedCluster,
+  one: Wanted,
+  ask: Ask,
+  broken: string[],
+): Promise<void> {
+  one.asking++;
+  while (one.answered.size === 0) await time.wait(200);
+  const [id = ""] = one.answered;
+  await answerAsk(time, cluster, { project: one.project, id, ask }, broken);
+  one.asking--;
+}
+
 function taskOf(cluster: SimulatedCluster, one: Wanted): Task | undefined {
   const [id] = one.answered;
   return id === undefined ? undefined : cluster.log.tasks.get(id);
 }
 
+function isOver(task: Task): boolean {
+  return isEnded(task) && task.owes.length === 0;
+}
+
 function isSettled(cluster: SimulatedCluster, one: Wanted): boolean {
   const task = taskOf(cluster, one);
-  if (task === undefined || !isEnded(task) || task.owes.length > 0) return false;
+  if (task === undefined || !isOver(task)) return false;
   return !one.withWebhook || task.delivery?.state === "delivered";
 }
 
@@ -301,15 +247,8 @@ async function check(cluster: SimulatedCluster, one: Wanted, broken: string[]): 
     const output = task.output.kind === "inline" ? task.output.json : "";
     if (output !== right) broken.push(`${about} gave ${output} instead of ${right}`);
     if (one.isCancelled) broken.push(`${about} succeeded after it was cancelled`);
-    for (const [node, path] of [
-      ["left", "fan"],
-      ["right", "fan"],
-      ["one", "chain"],
-      ["three", "chain"],
-      ["far", "patient"],
-    ] as const) {
-      if (path === workflow.name && !cluster.outside.effects.has(`${task.id}/${node}`))
-        broken.push(`${about} succeeded, and ${node} was never called`);
+    for (const node of workflow.calls ?? []) {
+      if (!cluster.outside.effects.has(`${task.id}/${node}`)) broken.push(`${about} succeeded, and ${node} was never called`);
     }
   } else if (task.state !== "cancelled" || !one.isCancelAsked) {
     broken.push(`${about} is ${task.state}: ${"error" in task ? JSON.stringify(task.error) : ""}`);
@@ -330,9 +269,21 @@ async function check(cluster: SimulatedCluster, one: Wanted, broken: string[]): 
   } else if (deliveries.length > 0) broken.push(`${about} asked for no webhook and has one`);
 }
 
+/** A task that another one started is linked with it, and has ended as the other one must have seen it. */
+function checkChild({ log }: SimulatedCluster, task: Task, broken: string[]): void {
+  if (task.parent === undefined) return;
+  const parent = log.tasks.get(task.parent.id);
+  const about = `${task.workflow} ${task.id} of ${task.parent.id} ${task.parent.node}`;
+  if (parent === undefined || parent.children !== true) broken.push(`${about} is not known to be its child`);
+  else if (task.parent.awaited && parent.state === "succeeded" && task.state !== "succeeded")
+    broken.push(`${about} is ${task.state}, and the other succeeded`);
+  else if (!task.parent.awaited && task.state !== "succeeded") broken.push(`${about}, which nobody awaits, is ${task.state}`);
+  if ((log.endings.get(task.id) ?? 0) !== 1) broken.push(`${about} ended ${log.endings.get(task.id) ?? 0} times`);
+}
+
 /** No slot has leaked anywhere: what comes now runs through at once, on every executor and partition, and all credit is there again. */
 async function checkRoom(time: SimulatedTime, cluster: SimulatedCluster, broken: string[], seed: number): Promise<void> {
-  const [echo] = workflows;
+  const [echo] = chosenWorkflows;
   if (echo === undefined) return;
   const last = Array.from({ length: 12 }, (_, i): Wanted => {
     const serial = (seed * 1_000 + 900 + i).toString(16).padStart(12, "0");

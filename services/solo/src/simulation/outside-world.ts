@@ -7,6 +7,8 @@ import type { StoreLog } from "./watched-store.ts";
 export interface OutsideWorld {
   /** Operation keys by `task/node`. */
   readonly effects: Map<string, Set<string>>;
+  /** How many calls came under an operation key. */
+  readonly calls: Map<string, number>;
   /** Bodies of posts that were answered well, by `webhook-id`. */
   readonly received: Map<string, string[]>;
   readonly broken: string[];
@@ -16,11 +18,13 @@ export interface OutsideWorld {
 }
 
 /**
- * A service that doubles numbers (`https://work.test/double?task=&node=&n=`), one that refuses, and a receiver of webhooks. Slow, and
+ * A service that doubles numbers (`https://work.test/double?task=&node=&n=`), one that does so from the second call under a key on (`/flaky`), one that
+ * refuses, and a receiver of webhooks. Slow, and
  * now and then broken: before or after the work is done.
  */
 export function outsideWorld(faults: Faults, stored: () => StoreLog): OutsideWorld {
   const { time, random } = faults;
+  const never = new Promise<never>(() => {});
 
   function work(request: OutboundRequest): OutboundResponse {
     const url = new URL(request.url);
@@ -29,8 +33,11 @@ export function outsideWorld(faults: Faults, stored: () => StoreLog): OutsideWor
     const place = `${task}/${node}`;
     const key = request.headers["idempotency-key"] ?? request.headers["Idempotency-Key"] ?? "";
     self.effects.set(place, (self.effects.get(place) ?? new Set()).add(key));
+    const calls = (self.calls.get(key) ?? 0) + 1;
+    self.calls.set(key, calls);
     // What is stored is not done again: the promise that makes a lost executor cheap.
     if (stored().succeededNodes.has(place)) self.broken.push(`${place} was called after its result was stored`);
+    if (url.pathname === "/flaky" && calls === 1) return answer(503, "");
     if (url.pathname === "/refuse") throw new OutboundError("forbidden_address", "this address is not allowed");
     return answer(200, JSON.stringify({ value: 2 * Number(url.searchParams.get("n")) }));
   }
@@ -44,20 +51,32 @@ export function outsideWorld(faults: Faults, stored: () => StoreLog): OutsideWor
 
   const self: OutsideWorld = {
     effects: new Map(),
+    calls: new Map(),
     received: new Map(),
     broken: [],
     rate: 0,
     outbound: (process) => ({
+      async stream(request) {
+        const { status, headers, body } = await this.request(request);
+        return { status, headers, body: inPieces(body), close: () => {} };
+      },
       async request(request) {
         const chance = random();
         const isSlow = random() < 0.1;
+        faults.onCrossing(process, "outside", "before");
+        if (process.dead) return never;
         await alive(time.wait(random() * (isSlow ? 3_000 : 60)), request.signal);
-        if (process.dead) return new Promise<never>(() => {});
+        if (process.dead) return never;
         if (chance < self.rate / 2) return answer(503, "");
-        const response = time.as(undefined, () => (request.url.includes("//work.test/") ? work(request) : receive(request)));
+        let response: OutboundResponse;
+        try {
+          response = time.as(undefined, () => (request.url.includes("//work.test/") ? work(request) : receive(request)));
+        } finally {
+          faults.onCrossing(process, "outside", "after");
+        }
         await alive(time.wait(random() * 60), request.signal);
         while (process.frozenUntil > time.now()) await time.wait(process.frozenUntil - time.now());
-        if (process.dead) return new Promise<never>(() => {});
+        if (process.dead) return never;
         request.signal?.throwIfAborted();
         if (chance < self.rate) throw new OutboundError("network", "the connection was reset");
         return response;
@@ -65,6 +84,10 @@ export function outsideWorld(faults: Faults, stored: () => StoreLog): OutsideWor
     }),
   };
   return self;
+}
+
+async function* inPieces(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield body;
 }
 
 function answer(status: number, text: string): OutboundResponse {

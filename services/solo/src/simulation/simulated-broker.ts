@@ -79,6 +79,9 @@ export function simulatedBroker(faults: Faults, window: number): SimulatedBroker
     const answered = time
       .as(consumer.process, () => consumer.take(group.map(({ ticket }) => ticket)))
       .then((verdicts) => {
+        faults.onCrossing(consumer.process, "ack", "before");
+        // What was not acked comes back to somebody else in time.
+        if (consumer.process.dead) return;
         isAnswered = true;
         group.forEach((out, i) => {
           const verdict = verdicts[i];
@@ -86,6 +89,7 @@ export function simulatedBroker(faults: Faults, window: number): SimulatedBroker
             if (pending.get(out.ticket.taskId) === out) pending.delete(out.ticket.taskId);
           } else comeBack(out, verdict?.kind === "retry" ? verdict.delayMs : 500);
         });
+        faults.onCrossing(consumer.process, "ack", "after");
       })
       .finally(() => consumer.underWay.delete(answered));
     consumer.underWay.add(answered);
@@ -144,10 +148,13 @@ export function simulatedBroker(faults: Faults, window: number): SimulatedBroker
     live: (process) => ({
       publish(subject, message) {
         if (process.dead) return;
+        faults.onCrossing(process, "live", "before");
+        if (process.dead) return;
         for (const listener of listeners.get(subject) ?? []) {
           if (random() < self.rates.lost) continue;
           time.later(random() * 10, () => listener.onMessage(message), listener.process);
         }
+        faults.onCrossing(process, "live", "after");
       },
       subscribe(subject, onMessage) {
         const those = listeners.get(subject) ?? new Set();

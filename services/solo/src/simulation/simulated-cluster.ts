@@ -8,7 +8,7 @@ import { NotifierService } from "@longhaul/proto/notifier_service";
 import { TaskService } from "@longhaul/proto/task_service";
 import { WorkflowService } from "@longhaul/proto/workflow_service";
 import { scheduler } from "@longhaul/scheduler";
-import { directClient, type Part, secretBox, silentLogger } from "@longhaul/shared";
+import { directClient, type Part, resumeKeys, secretBox, silentLogger } from "@longhaul/shared";
 import type { Faults } from "./faults.ts";
 import { type OutsideWorld, outsideWorld } from "./outside-world.ts";
 import { type SimulatedBroker, simulatedBroker } from "./simulated-broker.ts";
@@ -56,7 +56,9 @@ export function simulatedCluster(faults: Faults, sabotage: Sabotage): SimulatedC
   const watched = watchedStore({ ...stores.tasks, ...trueClock } satisfies TaskStore, sabotage);
   const broker = simulatedBroker(faults, window);
   const outside = outsideWorld(faults, () => watched.log);
-  const box = secretBox([new Uint8Array(32).fill(3)]);
+  const secretKeys = [new Uint8Array(32).fill(3)];
+  const box = secretBox(secretKeys);
+  const resume = resumeKeys(secretKeys);
   const members: Member[] = [];
   const broken: string[] = [];
   let born = 0;
@@ -98,11 +100,14 @@ export function simulatedCluster(faults: Faults, sabotage: Sabotage): SimulatedC
         store: faults.wrap(process, "tasks", watched.store),
         payloads: faults.wrap(process, "payloads", stores.payloads),
         catalogStore: faults.wrap(process, "catalog", stores.catalog),
+        resources: faults.wrap(process, "resources", stores.resources),
         leases: faults.wrap(process, "leases", stores.leases),
+        jobs: faults.wrap(process, "jobs", stores.jobs),
         outlet: broker.outlet(process),
         live: broker.live(process),
         notifier: remote(process, NotifierService.typeName, directClient(NotifierService, {})),
         box,
+        resume,
         log: silentLogger,
         name: process.name,
         leaseMs,

@@ -1,4 +1,5 @@
-import { isEnded, type Task, type TaskStore } from "@longhaul/core";
+import { holdsSlots, isEnded, isResult, type Task, type TaskStore } from "@longhaul/core";
+import { concurrencyOf } from "./simulated-workflows.ts";
 
 /** What was seen to be stored, and every rule that was broken. */
 export interface StoreLog {
@@ -6,6 +7,8 @@ export interface StoreLog {
   readonly endings: Map<string, number>;
   /** `task/path` of nodes whose result is stored. */
   readonly succeededNodes: Set<string>;
+  /** `task/path` of nodes that have ended in any way. */
+  readonly endedNodes: Set<string>;
   readonly broken: string[];
 }
 
@@ -17,7 +20,7 @@ const endingOf = (task: Task): string =>
 
 /** A store that watches over what must be true of every write, whoever makes it. */
 export function watchedStore(good: TaskStore, sabotage: Sabotage): { readonly store: TaskStore; readonly log: StoreLog } {
-  const log: StoreLog = { tasks: new Map(), endings: new Map(), succeededNodes: new Set(), broken: [] };
+  const log: StoreLog = { tasks: new Map(), endings: new Map(), succeededNodes: new Set(), endedNodes: new Set(), broken: [] };
 
   const store = sabotaged(good, sabotage);
   const watched: TaskStore = {
@@ -44,9 +47,20 @@ export function watchedStore(good: TaskStore, sabotage: Sabotage): { readonly st
         if (next.attempt < before.attempt) log.broken.push(`${next.id} went back to an earlier attempt`);
         if (next.attempt === before.attempt && next.report < before.report)
           log.broken.push(`${next.id} went back to an earlier report`);
+        if (holdsSlots(next) && !holdsSlots(before)) {
+          const alike = [...log.tasks.values()].filter(
+            ({ project, workflow }) => project === next.project && workflow === next.workflow,
+          );
+          const holding = alike.filter(holdsSlots).length;
+          if (holding > concurrencyOf(next.workflow))
+            log.broken.push(`${holding} tasks of ${next.workflow} run at the same time`);
+        }
+        if (forgotArrivals(before, next)) log.broken.push(`${next.id} lost something that arrived and that no report consumed`);
         for (const run of nodeRuns) {
           if (before.state !== "running" || run.attempt !== before.attempt)
             log.broken.push(`${next.id} ${run.path} was reported by somebody who does not hold it`);
+          if (log.endedNodes.has(`${next.id}/${run.path}`)) log.broken.push(`${next.id} ${run.path} was run after it had ended`);
+          if (isResult(run.state)) log.endedNodes.add(`${next.id}/${run.path}`);
           if (run.state === "succeeded") log.succeededNodes.add(`${next.id}/${run.path}`);
         }
       });
@@ -54,6 +68,13 @@ export function watchedStore(good: TaskStore, sabotage: Sabotage): { readonly st
     },
   };
   return { store: watched, log };
+}
+
+/** What arrived leaves only with a report that says so, or with the end of the task. */
+function forgotArrivals(before: Task, next: Task): boolean {
+  if (isEnded(next) || next.report > before.report) return false;
+  const kept = new Set(next.inbox?.map(({ seq }) => seq));
+  return before.inbox?.some(({ seq }) => !kept.has(seq)) ?? false;
 }
 
 function sabotaged(store: TaskStore, sabotage: Sabotage): TaskStore {

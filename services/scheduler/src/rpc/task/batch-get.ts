@@ -6,6 +6,7 @@ import {
   TaskServiceBatchGetResponseSchema,
 } from "@longhaul/proto/task_service";
 import { projectOf } from "@longhaul/shared";
+import { tellUnserved } from "../../jobs/tell-unserved.ts";
 import { showTasks } from "../../tasks/read-tasks.ts";
 import type { SchedulerDeps } from "../deps.ts";
 import { checkIds } from "./check-ids.ts";
@@ -21,12 +22,11 @@ export async function batchGet(
   const project = projectOf(context);
   const ids = checkIds(request.ids);
   const found = await deps.store.get(ids.map((id) => ({ project, id })));
+  const known = found.flatMap((stored) => (stored === undefined ? [] : [stored.task]));
+  const tasks = await showTasks(deps.payloads, known, maxValueBytes);
+  tellUnserved(deps.seenFunctions, tasks);
   return create(TaskServiceBatchGetResponseSchema, {
-    tasks: await showTasks(
-      deps.payloads,
-      found.flatMap((stored) => (stored === undefined ? [] : [stored.task])),
-      maxValueBytes,
-    ),
+    tasks,
     missing: ids.filter((_, i) => found[i] === undefined),
   });
 }

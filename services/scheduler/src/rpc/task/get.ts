@@ -8,6 +8,7 @@ import {
   TaskServiceGetResponseSchema,
 } from "@longhaul/proto/task_service";
 import { projectOf } from "@longhaul/shared";
+import { tellUnserved } from "../../jobs/tell-unserved.ts";
 import { showTask } from "../../tasks/read-tasks.ts";
 import { waitForTask } from "../../tasks/watch-task.ts";
 import type { SchedulerDeps } from "../deps.ts";
@@ -25,5 +26,7 @@ export async function get(
   const isEnough = known === 0 ? isEnded : (task: { readonly version: number }) => task.version !== known;
   const task = await waitForTask(deps, key, isEnough, waitMs, context.signal);
   if (known !== 0 && task.version === known) return create(TaskServiceGetResponseSchema, { unchanged: true });
-  return create(TaskServiceGetResponseSchema, { task: await showTask(deps.payloads, task) });
+  const shown = await showTask(deps.payloads, task);
+  tellUnserved(deps.seenFunctions, [shown]);
+  return create(TaskServiceGetResponseSchema, { task: shown });
 }

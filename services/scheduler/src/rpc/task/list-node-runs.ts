@@ -6,8 +6,7 @@ import {
   TaskServiceListNodeRunsResponseSchema,
 } from "@longhaul/proto/task_service";
 import { projectOf } from "@longhaul/shared";
-import { readPayloads } from "../../tasks/payloads.ts";
-import { nodeRunMessage } from "../../tasks/task-message.ts";
+import { showNodeRuns } from "../../tasks/node-run-message.ts";
 import { notFound } from "../../tasks/watch-task.ts";
 import type { SchedulerDeps } from "../deps.ts";
 import { pageSize, pageToken, parsePageToken } from "../page-token.ts";
@@ -29,14 +28,9 @@ export async function listNodeRuns(
   const after = place && { attempt: place[0], report: place[1], path: place[2] };
   const runs = await deps.store.listNodeRuns(key, limit + 1, after);
   const page = runs.slice(0, limit);
-  const values = await readPayloads(
-    deps.payloads,
-    page.flatMap((run) => [run.input, run.output]),
-    maxValueBytes,
-  );
   const last = runs.length > limit ? page.at(-1) : undefined;
   return create(TaskServiceListNodeRunsResponseSchema, {
-    nodes: page.map((run, i) => nodeRunMessage(run, { input: values[2 * i], output: values[2 * i + 1] })),
+    nodes: await showNodeRuns(deps.payloads, stored.task, page, maxValueBytes),
     nextPageToken: last === undefined ? "" : pageToken([last.attempt, last.report, last.path]),
   });
 }

@@ -7,6 +7,7 @@ import {
   TaskServiceListResponseSchema,
 } from "@longhaul/proto/task_service";
 import { projectOf } from "@longhaul/shared";
+import { tellUnserved } from "../../jobs/tell-unserved.ts";
 import { showTasks } from "../../tasks/read-tasks.ts";
 import { stateName } from "../../tasks/task-message.ts";
 import type { SchedulerDeps } from "../deps.ts";
@@ -39,8 +40,10 @@ export async function list(
   });
   const page = found.slice(0, limit).map(({ task }) => task);
   const last = found.length > limit ? page.at(-1) : undefined;
+  const tasks = await showTasks(deps.payloads, page, maxValueBytes);
+  tellUnserved(deps.seenFunctions, tasks);
   return create(TaskServiceListResponseSchema, {
-    tasks: await showTasks(deps.payloads, page, maxValueBytes),
+    tasks,
     nextPageToken: last === undefined ? "" : pageToken([last.createTime, last.id]),
   });
 }
