@@ -1,7 +1,8 @@
 // What the examples need of Longhaul's HTTP API: plain fetch, nothing else.
 import { readFileSync } from "node:fs";
 
-const base = process.env.LONGHAUL_URL ?? "http://127.0.0.1:8080";
+/** Where Longhaul is, without a slash at the end. */
+export const address = process.env.LONGHAUL_URL ?? "http://127.0.0.1:8080";
 const key = process.env.LONGHAUL_KEY;
 
 /** Calls the API. Throws an Error that says what the API said. */
@@ -9,8 +10,8 @@ export async function call(method, path, { body, type = "application/json", head
   const auth = key === undefined ? {} : { authorization: `Bearer ${key}` };
   const content = body === undefined ? {} : { "content-type": type };
   const sent = typeof body === "string" ? body : JSON.stringify(body);
-  const response = await fetch(base + path, { method, headers: { ...auth, ...content, ...headers }, body: sent }).catch(() => {
-    throw new Error(`Longhaul does not answer on ${base}: start it with npm start, or set LONGHAUL_URL`);
+  const response = await fetch(address + path, { method, headers: { ...auth, ...content, ...headers }, body: sent }).catch(() => {
+    throw new Error(`Longhaul does not answer on ${address}: start it with npm start, or set LONGHAUL_URL`);
   });
   const answer = await response.json();
   if (response.ok) return answer;
@@ -25,9 +26,16 @@ export function putWorkflow(name, file) {
 
 /** Submits a task and waits for its end, however long that takes. */
 export async function run(submit) {
-  let task = await call("POST", "/v1/tasks", { body: submit, headers: { prefer: "wait=30" } });
-  while (!isEnded(task)) task = await call("GET", `/v1/tasks/${task.id}`, { headers: { prefer: "wait=30" } });
-  return task;
+  const task = await call("POST", "/v1/tasks", { body: submit, headers: { prefer: "wait=30" } });
+  return isEnded(task) ? task : ended(task.id);
+}
+
+/** Waits for the end of a task, however long that takes. */
+export async function ended(id) {
+  for (;;) {
+    const task = await call("GET", `/v1/tasks/${id}`, { headers: { prefer: "wait=30" } });
+    if (isEnded(task)) return task;
+  }
 }
 
 function isEnded(task) {
