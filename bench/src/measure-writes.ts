@@ -4,7 +4,7 @@ import type { BenchOptions } from "./options.ts";
 import { startWorker } from "./process/start-worker.ts";
 import { freshFolder } from "./targets/fresh-folder.ts";
 import { startServers } from "./targets/servers.ts";
-import { nodeCounts, workflowNames } from "./workload.ts";
+import { nodeCounts, type WorkflowName, workflowNames } from "./workload.ts";
 
 /** What a bare loop reached. */
 export interface LoopFigures {
@@ -19,7 +19,7 @@ const batch = 64;
 /** The writes of a task in SQLite, for each workflow. */
 export async function measureSqlite(options: BenchOptions): Promise<readonly LoopFigures[]> {
   const done: LoopFigures[] = [];
-  for (const workflow of workflowNames) {
+  for (const workflow of wantedOf(options)) {
     const { dir, remove } = await freshFolder();
     const ask = { count: options.tasks, nodes: nodeCounts[workflow], batch };
     const what = `SQLite, writes of ${workflow}, ${batch} per transaction`;
@@ -34,7 +34,7 @@ export async function measureMongo(options: BenchOptions): Promise<readonly Loop
   const servers = await startServers();
   try {
     const done: LoopFigures[] = [];
-    for (const workflow of workflowNames) {
+    for (const workflow of wantedOf(options)) {
       const ask = { count: options.tasks, nodes: nodeCounts[workflow], batch };
       const what = `MongoDB, writes of ${workflow}, ${batch} per command`;
       done.push(await runLoop("floors/writes/mongo-worker", what, { ...ask, env: { url: servers.mongo.urlOf(workflow) } }));
@@ -59,6 +59,10 @@ export async function measureJetstream(options: BenchOptions): Promise<readonly 
   } finally {
     await servers.stop();
   }
+}
+
+function wantedOf({ workloads }: BenchOptions): readonly WorkflowName[] {
+  return workflowNames.filter((name) => workloads.includes(name));
 }
 
 async function runLoop(worker: string, what: string, ask: LoopAsk): Promise<LoopFigures> {

@@ -1,4 +1,6 @@
 import { parseArgs } from "node:util";
+import { type EngineWorkload, engineWorkloads } from "./engine-workload.ts";
+import { type WorkflowName, workflowNames } from "./workload.ts";
 
 /** What can be measured, in the order in which one round measures it. */
 export const subjects = ["solo", "solo-floor", "cluster", "split-floor", "fastify", "sqlite", "mongodb", "jetstream"] as const;
@@ -9,6 +11,11 @@ const groups: Readonly<Record<string, readonly Subject[]>> = {
   products: ["solo", "cluster"],
 };
 
+/** What a subject is measured with; those of the engine run on the products only, and once. */
+export type Workload = WorkflowName | EngineWorkload;
+
+const workloads: readonly Workload[] = [...workflowNames, ...engineWorkloads];
+
 export interface BenchOptions {
   /** Per workflow, target and round. */
   readonly tasks: number;
@@ -17,6 +24,11 @@ export interface BenchOptions {
   readonly inFlight: number;
   readonly rounds: number;
   readonly only: readonly Subject[];
+  readonly workloads: readonly Workload[];
+  /** How much of the engine's workloads is run: 100 for the tasks and items that their names say. */
+  readonly enginePercent: number;
+  /** How many of the timers of `wait-10000` come due in a second. */
+  readonly timersPerSecond: number;
   readonly steadyPerSecond: number;
   /** Per workflow, target and round; 0 leaves it out. */
   readonly steadySeconds: number;
@@ -32,6 +44,9 @@ export const usage = `npm run bench -- [options]
   --rounds N           how often everything is measured, one after the other (3)
   --in-flight N        submits under way (64)
   --only LIST          of ${subjects.join(", ")}, floors, products
+  --workloads LIST     of ${workloads.join(", ")} (all of them)
+  --engine-percent N   share of the tasks and items of ${engineWorkloads.join(", ")} (100)
+  --timer-rate N       timers of wait-10000 that come due in a second (500)
   --steady-rate N      submits per second of the steady load (50)
   --steady-seconds N   how long it lasts, 0 for none (10)
   --json FILE          where the figures go (.cache/bench.json)
@@ -49,6 +64,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
       rounds: text,
       "in-flight": text,
       only: text,
+      workloads: text,
+      "engine-percent": text,
+      "timer-rate": text,
       "steady-rate": text,
       "steady-seconds": text,
       json: text,
@@ -61,6 +79,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
     rounds: wholeOf("rounds", values.rounds, 3, 1),
     inFlight: wholeOf("in-flight", values["in-flight"], 64, 1),
     only: subjectsOf(values.only),
+    workloads: workloadsOf(values.workloads),
+    enginePercent: wholeOf("engine-percent", values["engine-percent"], 100, 1),
+    timersPerSecond: wholeOf("timer-rate", values["timer-rate"], 500, 1),
     steadyPerSecond: wholeOf("steady-rate", values["steady-rate"], 50, 1),
     steadySeconds: wholeOf("steady-seconds", values["steady-seconds"], 10, 0),
     json: values.json,
@@ -86,4 +107,13 @@ function subjectsOf(list: string | undefined): readonly Subject[] {
     }),
   );
   return subjects.filter((one) => wanted.has(one));
+}
+
+function workloadsOf(list: string | undefined): readonly Workload[] {
+  if (list === undefined) return workloads;
+  const wanted = list.split(",");
+  for (const name of wanted) {
+    if (!workloads.some((one) => one === name)) throw new Error(`--workloads knows ${workloads.join(", ")}; not ${name}`);
+  }
+  return workloads.filter((one) => wanted.includes(one));
 }

@@ -7,6 +7,14 @@ interface TaskView {
   readonly id: string;
   readonly state: string;
   readonly output?: unknown;
+  readonly createTime: string;
+  readonly endTime?: string;
+}
+
+/** Of a node run. */
+interface NodeView {
+  readonly path: string;
+  readonly state: string;
   readonly endTime?: string;
 }
 
@@ -60,7 +68,25 @@ export async function putWorkflow(pool: Pool, name: string, definition: object):
   if (status !== 200) throw new Error(`PUT of ${name} answered ${status}: ${text}`);
 }
 
-async function batchGet(pool: Pool, ids: readonly string[]): Promise<readonly TaskView[]> {
+/** Submits one task and answers its id. Rejects when it is not accepted. */
+export async function submitOne(pool: Pool, task: object): Promise<string> {
+  const { status, text } = await call(pool, "POST", "/v1/tasks", task);
+  if (status !== 202) throw new Error(`a submit was answered ${status}: ${text}`);
+  return taskIn(text).id;
+}
+
+/** When a node run ended, in milliseconds since the epoch. Rejects unless it succeeded. */
+export async function endOfNode(pool: Pool, id: string, path: string): Promise<number> {
+  const { status, text } = await call(pool, "GET", `/v1/tasks/${id}/nodes`);
+  if (status !== 200) throw new Error(`the nodes of ${id} were answered ${status}: ${text}`);
+  const { nodes }: { readonly nodes: readonly NodeView[] } = JSON.parse(text);
+  const run = nodes.find((one) => one.path === path);
+  if (run?.state !== "succeeded") throw new Error(`${path} of task ${id} should have succeeded: ${text.slice(0, 500)}`);
+  return Date.parse(run.endTime ?? "");
+}
+
+/** What is stored of up to 250 tasks. */
+export async function batchGet(pool: Pool, ids: readonly string[]): Promise<readonly TaskView[]> {
   const { status, text } = await call(pool, "POST", "/v1/tasks:batchGet", { ids });
   if (status !== 200) throw new Error(`batchGet answered ${status}: ${text}`);
   const { tasks }: { readonly tasks: readonly TaskView[] } = JSON.parse(text);

@@ -6,6 +6,8 @@ export interface Resources {
   readonly cpuMs: number;
   /** Most memory that was resident at any time. */
   readonly peakBytes: number;
+  /** Memory that is resident now. */
+  readonly residentBytes: number;
 }
 
 /** Clock ticks per second in /proc; 100 on every Linux that Node runs on. */
@@ -17,8 +19,9 @@ export function readResources(pid: number): Resources | undefined {
     // The second field is the program's name in brackets and may hold anything, so fields are counted behind it.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const ticks = Number(fields[11]) + Number(fields[12]);
-    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return { cpuMs: (ticks * 1_000) / ticksPerSecond, peakBytes: Number(peak ?? 0) * 1_024 };
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const bytesOf = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1_024;
+    return { cpuMs: (ticks * 1_000) / ticksPerSecond, peakBytes: bytesOf("VmHWM"), residentBytes: bytesOf("VmRSS") };
   } catch {
     return undefined;
   }

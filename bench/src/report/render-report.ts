@@ -15,13 +15,15 @@ const titles: Readonly<Record<TargetName, string>> = {
 
 /** The whole report in Markdown. */
 export function renderReport(summary: Summary, options: BenchOptions, machine: string): string {
-  const { tasks, warmup, inFlight, rounds, steadyPerSecond, steadySeconds } = options;
+  const { tasks, warmup, inFlight, rounds, steadyPerSecond, steadySeconds, timersPerSecond } = options;
   const steady = steadySeconds === 0 ? "no steady load" : `steady load of ${steadyPerSecond}/s for ${steadySeconds} s`;
+  const timers = summary.engine.some(({ waiting }) => waiting !== undefined) ? `, ${timersPerSecond} timers/s` : "";
   return [
-    `${machine}; ${tasks} tasks per workflow after ${warmup} uncounted, ${inFlight} in flight, ${steady}; medians of ${rounds} rounds (lowest–highest).`,
-    runTable(summary),
+    `${machine}; ${tasks} tasks per workflow after ${warmup} uncounted, ${inFlight} in flight, ${steady}${timers}; medians of ${rounds} rounds (lowest–highest).`,
+    ...(summary.runs.length === 0 ? [] : [runTable(summary)]),
+    ...(summary.engine.length === 0 ? [] : [engineTable(summary)]),
     ...(summary.loops.length === 0 ? [] : [loopTable(summary)]),
-    processTable(summary),
+    ...(summary.processes.length === 0 ? [] : [processTable(summary)]),
     ...(summary.ratios.length === 0 ? [] : [ratioTable(summary)]),
     ...goalTable(summary),
   ].join("\n\n");
@@ -63,6 +65,34 @@ function peakOf(processes: Summary["processes"], target: TargetName): number {
 function loopTable({ loops }: Summary): string {
   const rows = loops.map((loop) => [loop.what, spread(loop.perSecond), shown(loop.cpuMsPerItem, 3)]);
   return markdownTable(["Floor", "tasks or messages/s", "CPU ms each, client"], rows);
+}
+
+function engineTable({ engine }: Summary): string {
+  const head = [
+    "Engine",
+    "tasks",
+    "tasks/s",
+    "items/s",
+    "CPU ms/task",
+    "waiting at once",
+    "MiB before",
+    "while they wait",
+    "late p50 ms",
+    "p99 ms",
+  ];
+  const rows = engine.map(({ product, workload, tasks, tasksPerSecond, itemsPerSecond, cpuMsPerTask, waiting }) => [
+    `${titles[product]}, ${workload}`,
+    shown(tasks),
+    shown(tasksPerSecond, 1),
+    shown(itemsPerSecond),
+    shown(cpuMsPerTask, 3),
+    shown(waiting?.tasks),
+    shown(waiting?.idleMib),
+    shown(waiting?.waitingMib),
+    shown(waiting?.lateP50Ms),
+    shown(waiting?.lateP99Ms),
+  ]);
+  return markdownTable(head, rows);
 }
 
 function processTable({ processes }: Summary): string {

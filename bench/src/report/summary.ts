@@ -1,5 +1,6 @@
+import type { EngineFigures } from "../measure-engine.ts";
 import type { RunFigures } from "../measure-target.ts";
-import type { Round, TargetName } from "../run-bench.ts";
+import type { Product, Round, TargetName } from "../run-bench.ts";
 import { type WorkflowName, workflowNames } from "../workload.ts";
 import { floorOf, goals } from "./goals.ts";
 import { median, type Spread, spreadOf } from "./stats.ts";
@@ -34,9 +35,22 @@ export interface LoopSummary {
   readonly cpuMsPerItem: number;
 }
 
+/** One workload of the engine on one product; sums are of our processes, without database and broker. */
+export interface EngineSummary extends Pick<EngineFigures, "workload" | "tasks" | "tasksPerSecond" | "itemsPerSecond"> {
+  readonly product: Product;
+  readonly cpuMsPerTask: number;
+  readonly waiting?: {
+    readonly tasks: number;
+    readonly idleMib: number;
+    readonly waitingMib: number;
+    readonly lateP50Ms: number;
+    readonly lateP99Ms: number;
+  };
+}
+
 /** Completed per second of a product, as a share of its floor's in the same round. */
 export interface RatioSummary {
-  readonly product: "solo" | "cluster";
+  readonly product: Product;
   readonly workflow: WorkflowName;
   readonly ratio: Spread;
   /** CPU per task of the floor as a share of the product's, database and broker included: what other load on the machine disturbs least. */
@@ -49,8 +63,10 @@ export interface Summary {
   readonly processes: readonly ProcessSummary[];
   readonly loops: readonly LoopSummary[];
   readonly ratios: readonly RatioSummary[];
+  readonly engine: readonly EngineSummary[];
 }
 
+const products: readonly Product[] = ["solo", "cluster"];
 const targetNames: readonly TargetName[] = ["solo", "solo-floor", "cluster", "split-floor", "fastify"];
 
 /** Medians and spreads of what the rounds measured. */
@@ -59,8 +75,9 @@ export function summarise(rounds: readonly Round[]): Summary {
     runs: targetNames.flatMap((target) => workflowNames.flatMap((workflow) => runSummary(rounds, target, workflow) ?? [])),
     processes: targetNames.flatMap((target) => processSummaries(rounds, target)),
     loops: loopSummaries(rounds),
-    ratios: (["solo", "cluster"] as const).flatMap((product) =>
-      workflowNames.flatMap((workflow) => ratioSummary(rounds, product, workflow) ?? []),
+    ratios: products.flatMap((product) => workflowNames.flatMap((workflow) => ratioSummary(rounds, product, workflow) ?? [])),
+    engine: products.flatMap((product) =>
+      rounds.flatMap((round) => round.engine[product] ?? []).map((figures) => engineSummary(product, figures)),
     ),
   };
 }
@@ -126,7 +143,7 @@ function loopSummaries(rounds: readonly Round[]): readonly LoopSummary[] {
 }
 
 /** A round's product and floor ran one after the other, so each round has a ratio of its own. */
-function ratioSummary(rounds: readonly Round[], product: "solo" | "cluster", workflow: WorkflowName): RatioSummary | undefined {
+function ratioSummary(rounds: readonly Round[], product: Product, workflow: WorkflowName): RatioSummary | undefined {
   const ratios = rounds.flatMap((round) => {
     const [mine] = runsOf([round], product, workflow);
     const [floor] = runsOf([round], floorOf[product], workflow);
@@ -137,4 +154,27 @@ function ratioSummary(rounds: readonly Round[], product: "solo" | "cluster", wor
   if (ratios.length === 0) return undefined;
   const ratio = spreadOf(ratios.map((one) => one.completed));
   return { product, workflow, ratio, cpuRatio: median(ratios.map((one) => one.cpu)), goal: goals[product].ratio };
+}
+
+function engineSummary(product: Product, figures: EngineFigures): EngineSummary {
+  const { workload, tasks, tasksPerSecond, itemsPerSecond, cpuMsPerTask, servers, waiting } = figures;
+  const oursOf = (byProcess: Readonly<Record<string, number>>): number =>
+    sumOf(Object.entries(byProcess).filter(([name]) => !servers.includes(name)));
+  return {
+    product,
+    workload,
+    tasks,
+    ...(tasksPerSecond !== undefined && { tasksPerSecond }),
+    ...(itemsPerSecond !== undefined && { itemsPerSecond }),
+    cpuMsPerTask: oursOf(cpuMsPerTask),
+    ...(waiting && {
+      waiting: {
+        tasks: waiting.tasks,
+        idleMib: oursOf(waiting.idleBytes) / 1_048_576,
+        waitingMib: oursOf(waiting.waitingBytes) / 1_048_576,
+        lateP50Ms: waiting.lateP50Ms,
+        lateP99Ms: waiting.lateP99Ms,
+      },
+    }),
+  };
 }
