@@ -26,6 +26,18 @@ const echoDefinition = struct({
   output: text("${ nodes.say.said }"),
 });
 
+const difyApp = `
+kind: app
+version: 0.5.0
+app: { name: Hello, mode: workflow }
+workflow:
+  graph:
+    nodes:
+      - { id: "1", data: { type: start, title: Start, variables: [{ variable: who, type: text-input, required: true }] } }
+      - { id: "2", data: { type: end, title: End, outputs: [{ variable: who, value_selector: ["1", who] }] } }
+    edges: [{ source: "1", sourceHandle: source, target: "2" }]
+`;
+
 describe.each(systems)("%s", (_name, start) => {
   const at = stage(() => start());
   const made: { tasks?: GrpcClient; workflows?: GrpcClient; deliveries?: GrpcClient } = {};
@@ -66,6 +78,27 @@ describe.each(systems)("%s", (_name, start) => {
     });
     expect(await workflows.call("List", {})).toMatchObject({ workflows: [{ name: "echo" }] });
     expect(await workflows.call("ListRevisions", { name: "echo" })).toMatchObject({ revisions: [{ revision: 1 }] });
+    expect(await workflows.call("Validate", { definition: echoDefinition, input: text("hi") })).toMatchObject({
+      valid: true,
+      dryRun: { complete: true, output: text("hi"), nodes: [{ path: "say", state: "DRY_RUN_STATE_WOULD_RUN" }] },
+    });
+    await workflows.call("Put", {
+      name: "echo",
+      definition: struct({ ...echoDefinition.fields, output: text("${ nodes.say }") }),
+    });
+    expect(await workflows.call("Diff", { name: "echo", from: 1 })).toMatchObject({
+      from: 1,
+      to: 2,
+      same: false,
+      output: [{ pointer: "", before: text("${ nodes.say.said }"), after: text("${ nodes.say }") }],
+    });
+    await workflows.call("Put", { name: "echo", definition: echoDefinition });
+    expect(await workflows.call("ImportDify", { text: difyApp })).toMatchObject({
+      valid: true,
+      report: { app: "Hello", complete: true },
+      definition: { fields: { name: text("hello") } },
+    });
+    await expect(workflows.call("ImportDify", { text: "kind: other" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
     await workflows.call("Put", { name: "gone", definition: struct({ nodes: echoDefinition.fields["nodes"] }) });
     await workflows.call("Delete", { name: "gone" });
     await expect(workflows.call("Get", { name: "gone" })).rejects.toMatchObject({ code: status.NOT_FOUND });
