@@ -138,6 +138,23 @@ describe.each(systems)("%s", (_name, start) => {
     },
   );
 
+  test("a worker's answer to a secret node goes on to the next one and is shown to nobody", async () => {
+    const served = `secret-${randomUUID()}`;
+    const nodes = [{ id: "f", kind: "worker", secret: true, with: { function: served, input: "${ input }" } }];
+    await at.api.put({ name: served, nodes, output: { length: "${ size(nodes.f.found) }" } });
+    const one = worker({ url: at.system.url, functions: { [served]: { handler: () => ({ found: "hunter2" }) } } });
+    await one.start();
+    try {
+      const { id } = await at.api.submit({ workflow: served, input: { word: "xyzzy" } });
+      expect(await at.api.ended(id)).toMatchObject({ state: "succeeded", output: { length: 7 } });
+      const [node] = await at.api.nodes(id);
+      expect(node?.path).toBe("f");
+      expect(JSON.stringify(node)).not.toMatch(/hunter2|xyzzy/);
+    } finally {
+      await one.stop();
+    }
+  });
+
   test("a cancelled task's worker hears of it within a second", async () => {
     const { id, served } = await called();
     const first = await spawned("first", served, "hold");

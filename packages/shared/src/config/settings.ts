@@ -137,7 +137,7 @@ export const settings = {
     max: 600_000,
     or: 30_000,
     services: ["scheduler", "solo"],
-    about: "How long an executor holds a task without a heartbeat; in production at least 15,000.",
+    about: "How long an executor holds a task, and a worker a job, without a heartbeat; in production at least 15,000.",
   },
   SWEEP_MS: {
     kind: "int",
@@ -155,7 +155,7 @@ export const settings = {
     max: 100,
     or: 5,
     services: ["scheduler", "solo"],
-    about: "How many executors may lose a task without any node result before it fails.",
+    about: "How many executors may lose a task without any node result before it fails, and how many workers a job.",
   },
   DISPATCH_WINDOW: {
     kind: "int",

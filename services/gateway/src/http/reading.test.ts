@@ -17,7 +17,15 @@ import { routeTable } from "./route-table.ts";
 import { parseYaml } from "./yaml-text.ts";
 
 test("the routes come from the descriptors, additional bindings included; services without HTTP rules have none", () => {
-  const routes = routeTable([TaskService, WorkflowService, WorkerService, SecretService, ConnectionService, LimitService, DeliveryService]);
+  const routes = routeTable([
+    TaskService,
+    WorkflowService,
+    WorkerService,
+    SecretService,
+    ConnectionService,
+    LimitService,
+    DeliveryService,
+  ]);
   expect(routes.map(({ verb, path }) => `${verb} ${path.text}`)).toEqual([
     "POST /v1/tasks",
     "GET /v1/tasks/{id}",

@@ -12,6 +12,7 @@ const publicFiles = new Set(
   [
     "connection_service",
     "delivery_service",
+    "limit_service",
     "schedule_service",
     "secret_service",
     "task",

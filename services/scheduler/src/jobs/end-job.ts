@@ -1,5 +1,6 @@
-import { isEnded, isResult, type Job, type JobKey, type Json, jobOutcome, LonghaulError } from "@longhaul/core";
+import { isEnded, isResult, type Job, type JobKey, type Json, jobOutcome, LonghaulError, type Payload } from "@longhaul/core";
 import { payloadWriter } from "../tasks/payloads.ts";
+import { sealJson, valuePart } from "../tasks/sealed-values.ts";
 import { changeJob } from "./change-job.ts";
 import type { JobDeps } from "./jobs.ts";
 
@@ -36,9 +37,7 @@ export async function bring(deps: JobDeps, job: Job, answer: JobAnswer): Promise
   const [[stored], [run]] = await Promise.all([deps.store.get([key]), deps.store.getNodeRuns([{ ...key, path: job.node }])]);
   if (stored === undefined || isEnded(stored.task) || (run !== undefined && isResult(run.state))) return false;
   if (run?.wait !== undefined && awaitedJob(run.wait.memory) !== job.id) return false;
-  const writer = payloadWriter(deps.payloads);
-  const payload = writer.add(json, `${job.taskId}/arrivals/${job.id}-${job.fence}`);
-  await writer.flush();
+  const payload = await storedAnswer(deps, job, json);
   const by = job.state === "leased" && job.worker !== "" ? `worker ${job.worker}` : "";
   const [outcome] = await deps.ledger.apply([{ key, event: { kind: "arrive", node: job.node, by, payload, once: true } }]);
   if (outcome?.kind === "changed") return true;
@@ -49,6 +48,21 @@ export async function bring(deps: JobDeps, job: Job, answer: JobAnswer): Promise
     });
   // It came before: the one who brought it could not say so.
   return true;
+}
+
+/** Durable when it resolves. What answers a node that works with secrets is sealed; whoever reads it by its key gets it opened. */
+async function storedAnswer({ payloads, box }: JobDeps, job: Job, json: string): Promise<Payload> {
+  const place = `${job.taskId}/arrivals/${job.id}-${job.fence}`;
+  if (job.withheld) {
+    const key = `${place}/${valuePart("output", true)}`;
+    const sealed = sealJson(box, json);
+    await payloads.put([{ key, json: sealed }]);
+    return { kind: "stored", key, bytes: Buffer.byteLength(sealed) };
+  }
+  const writer = payloadWriter(payloads);
+  const payload = writer.add(json, place);
+  await writer.flush();
+  return payload;
 }
 
 function awaitedJob(memory: Json | undefined): Json | undefined {

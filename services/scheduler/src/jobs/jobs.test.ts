@@ -1,6 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { inProcessLive } from "@longhaul/adapters/in-process";
-import type { Task } from "@longhaul/core";
+import { LonghaulError, type Task } from "@longhaul/core";
 import { JobVerdict } from "@longhaul/proto/worker_service";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { acme, jsonOf, progress, type StartedScheduler, startScheduler, stepsOf, success } from "../testing/start-scheduler.ts";
@@ -78,6 +78,36 @@ test("a job is stored sealed, goes to one worker, and its answer is with the tas
   await submitJob(id);
   expect(await inboxOf(id)).toHaveLength(1);
   expect((await poll("w1")).jobs).toEqual([]);
+});
+
+test("an answer whose job could not be ended brings the answer once, however often it is given again", async () => {
+  const id = await held();
+  await submitJob(id);
+  const { fence } = await leased();
+  const { replace } = at.stores.jobs;
+  const away = vi.spyOn(at.stores.jobs, "replace").mockRejectedValueOnce(new LonghaulError("unavailable", "the store is away"));
+  await expect(at.workers.complete({ id: jobId, fence }, acme)).rejects.toMatchObject({ code: "unavailable" });
+  away.mockImplementation(replace);
+  expect(await inboxOf(id)).toHaveLength(1);
+  // The executor that asks again, not knowing that it was answered, gets no second job.
+  await submitJob(id);
+  await at.workers.complete({ id: jobId, fence }, acme);
+  expect(await inboxOf(id)).toHaveLength(1);
+  expect((await at.stores.jobs.get([{ project: "acme", id: jobId }]))[0]?.job.state).toBe("done");
+});
+
+test("a job whose node could not be told that its workers were lost is told later, and no worker gets it meanwhile", async () => {
+  const id = await held();
+  await submitJob(id);
+  for (let tries = 1; tries <= 3; tries++) {
+    await leased();
+    if (tries === 3) vi.spyOn(at.stores.tasks, "getNodeRuns").mockRejectedValueOnce(new LonghaulError("unavailable", "away"));
+    await pass(16_000);
+  }
+  expect(await inboxOf(id)).toBeUndefined();
+  expect((await poll("w4")).jobs).toEqual([]);
+  await pass(20_000);
+  expect(await answerOf(id)).toMatchObject({ error: { code: "worker_lost" } });
 });
 
 test("a poll that waits is woken by a job, and says for a minute that the function is served", async () => {
@@ -179,6 +209,19 @@ test("a failure arrives with the worker's code, words and log", async () => {
     error: { code: "bad_image", message: "no pixels", retryable: true, details: { at: 3 } },
     log: [{ line: "one" }, { line: "two" }],
   });
+});
+
+test("the answer to a node that works with secrets lies sealed until the executor reads it, and nothing said meanwhile is shown", async () => {
+  const id = await held();
+  await submitJob(id, { withheld: true });
+  const { fence } = await leased();
+  await at.workers.log({ id: jobId, fence, lines: ["hunter2"] }, acme);
+  await at.workers.complete({ id: jobId, fence, output: { kind: { case: "stringValue", value: "hunter2" } } }, acme);
+  const payload = (await inboxOf(id))?.[0]?.payload;
+  if (payload?.kind !== "stored") throw new Error("the answer lies in the header");
+  expect(JSON.stringify(await at.stores.payloads.get([payload.key]))).not.toContain("hunter2");
+  const { json } = await at.execution.readPayload({ key: payload.key, project: "acme" });
+  expect(JSON.parse(Buffer.from(json).toString())).toEqual({ job: jobId, output: "hunter2" });
 });
 
 test("a cancelled task takes its jobs with it: a worker that waits hears at once, a queued one is never given", async () => {

@@ -87,7 +87,8 @@ export async function runWithCrash(crashAt?: number): Promise<RunEnd> {
     const isDoomedAccepted = submit(time, cluster, doomedId, endless[1]?.name ?? "", {}, broken);
     ask(isDoomedAccepted.then(() => cancelOnceWaiting(time, cluster, doomedId)));
 
-    const isOver = (task: Task): boolean => isEnded(task) && task.owes.length === 0;
+    const isOver = (task: Task): boolean =>
+      isEnded(task) && task.owes.length === 0 && (task.webhook === undefined || task.delivery?.state === "delivered");
     const isDone = (): boolean => asking === 0 && cluster.log.tasks.size > 2 && [...cluster.log.tasks.values()].every(isOver);
     if (!(await time.passUntil(isDone, patienceMs))) {
       const left = [...cluster.log.tasks.values()].filter((task) => !isOver(task));

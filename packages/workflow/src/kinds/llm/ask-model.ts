@@ -81,7 +81,7 @@ function lateError(error: unknown): Json | undefined {
 }
 
 function paramsOf(request: LlmRequest, { baseUrl }: Connection): ChatCompletionCreateParamsStreaming {
-  const { model, messages, schema, temperature, topP, maxTokens, stop, seed } = request;
+  const { model, messages, schema, temperature, topP, presencePenalty, frequencyPenalty, maxTokens, stop, seed } = request;
   // The one server whose newer models refuse the name that every other server knows.
   const isOpenAi = new URL(baseUrl).hostname.endsWith(".openai.com");
   return {
@@ -93,6 +93,8 @@ function paramsOf(request: LlmRequest, { baseUrl }: Connection): ChatCompletionC
     ...(schema === undefined ? {} : { response_format: formatOf(schema) }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
     ...(maxTokens === undefined ? {} : isOpenAi ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
     ...(stop === undefined ? {} : { stop: [...stop] }),
     ...(seed === undefined ? {} : { seed }),

@@ -24,6 +24,8 @@ export interface LlmRequest {
   readonly schema?: JsonSchema;
   readonly temperature?: number;
   readonly topP?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
   readonly maxTokens?: number;
   readonly stop?: readonly string[];
   readonly seed?: number;
@@ -47,6 +49,8 @@ export function readRequest(input: Json, connection: Connection): LlmRequest {
   if (messages.length > maxMessages) throw wrong("/messages", `has more than ${maxMessages} messages`, "Leave out the oldest.");
   const temperature = numberAt(given, "temperature", 0, 2);
   const topP = numberAt(given, "topP", 0, 1);
+  const presencePenalty = numberAt(given, "presencePenalty", -2, 2);
+  const frequencyPenalty = numberAt(given, "frequencyPenalty", -2, 2);
   const maxTokens = integerAt(given, "maxTokens", 1, 1_000_000);
   const seed = integerAt(given, "seed", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   const stop = stopAt(given["stop"]);
@@ -56,6 +60,8 @@ export function readRequest(input: Json, connection: Connection): LlmRequest {
     ...(typeof schema === "object" && schema !== null ? { schema: schema as JsonSchema } : {}),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
+    ...(presencePenalty === undefined ? {} : { presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
     ...(maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === undefined ? {} : { stop }),
     ...(seed === undefined ? {} : { seed }),

@@ -108,7 +108,17 @@ describe("a request", () => {
         ],
       },
     ];
-    await world().run({ model: "large", messages, temperature: 0, topP: 0.5, maxTokens: 9, stop: "END", seed: 4 });
+    await world().run({
+      model: "large",
+      messages,
+      temperature: 0,
+      topP: 0.5,
+      presencePenalty: -1,
+      frequencyPenalty: 1.5,
+      maxTokens: 9,
+      stop: "END",
+      seed: 4,
+    });
     expect(last().path).toBe("/v1/chat/completions");
     expect(last().body).toEqual({
       model: "large",
@@ -117,6 +127,8 @@ describe("a request", () => {
       stream_options: { include_usage: true },
       temperature: 0,
       top_p: 0.5,
+      presence_penalty: -1,
+      frequency_penalty: 1.5,
       max_tokens: 9,
       stop: ["END"],
       seed: 4,

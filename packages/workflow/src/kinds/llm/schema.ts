@@ -79,6 +79,8 @@ export const llmSchema: JsonSchema = {
     },
     temperature: number(0, 2, "How freely the model chooses its words: 0 hardly, 1 as it was trained."),
     topP: number(0, 1, "Chooses among the likeliest words that together have this probability."),
+    presencePenalty: number(-2, 2, "Above 0 keeps the model from what it has said at all."),
+    frequencyPenalty: number(-2, 2, "Above 0 keeps the model from what it has said often."),
     maxTokens: orExpression({
       type: "integer",
       minimum: 1,

@@ -41,8 +41,8 @@ export const llm: NodeImporter = {
       kind: "llm",
       with: {
         connection,
-        model: textAt(model, "name"),
-        messages: messagesOf(it),
+        ...(textAt(model, "name") === "" ? {} : { model: textAt(model, "name") }),
+        messages: someMessages(messagesOf(it), it),
         ...(schema === undefined ? {} : { schema }),
         ...samplingOf(objectAt(model, "completion_params"), it),
       },
@@ -50,7 +50,14 @@ export const llm: NodeImporter = {
   },
 };
 
-function messagesOf(it: NodeImport): Json {
+/** A model cannot be asked nothing. */
+function someMessages(messages: readonly Json[], { findings }: NodeImport): readonly Json[] {
+  if (messages.length > 0) return messages;
+  findings.lose("prompt", "it has no message", "Write what the model is asked.");
+  return [{ role: "user", content: "" }];
+}
+
+function messagesOf(it: NodeImport): readonly Json[] {
   const { data, findings } = it;
   const prompt = own(data, "prompt_template");
   if (isObject(prompt)) {
@@ -91,28 +98,48 @@ function schemaOf(data: JsonObject): Json | undefined {
   return isObject(schema) ? literal(schema) : undefined;
 }
 
-const sampling: ReadonlyMap<string, string> = new Map([
-  ["temperature", "temperature"],
-  ["top_p", "topP"],
-  ["max_tokens", "maxTokens"],
-  ["max_completion_tokens", "maxTokens"],
-  ["presence_penalty", "presencePenalty"],
-  ["frequency_penalty", "frequencyPenalty"],
-  ["seed", "seed"],
+interface Option {
+  readonly name: string;
+  readonly least: number;
+  readonly most: number;
+  readonly isWhole?: true;
+}
+
+const maxTokens: Option = { name: "maxTokens", least: 1, most: 1_000_000, isWhole: true };
+const sampling: ReadonlyMap<string, Option> = new Map([
+  ["temperature", { name: "temperature", least: 0, most: 2 }],
+  ["top_p", { name: "topP", least: 0, most: 1 }],
+  ["max_tokens", maxTokens],
+  ["max_completion_tokens", maxTokens],
+  ["presence_penalty", { name: "presencePenalty", least: -2, most: 2 }],
+  ["frequency_penalty", { name: "frequencyPenalty", least: -2, most: 2 }],
+  ["seed", { name: "seed", least: Number.MIN_SAFE_INTEGER, most: Number.MAX_SAFE_INTEGER, isWhole: true }],
 ]);
+const maxStops = 16;
 
 function samplingOf(params: JsonObject, { findings }: NodeImport): JsonObject {
   const options: Record<string, Json> = {};
   for (const [key, value] of Object.entries(params)) {
-    const name = sampling.get(key);
+    const option = sampling.get(key);
     const number = numberAt(params, key);
-    if (name !== undefined && number !== undefined) options[name] = number;
-    else if (key === "stop" && Array.isArray(value)) options["stop"] = literal(value);
+    const stops = key === "stop" && Array.isArray(value) ? value.filter((each) => typeof each === "string" && each !== "") : [];
+    if (option !== undefined && number !== undefined && fits(option, number)) options[option.name] = number;
+    else if (option !== undefined && number !== undefined)
+      findings.lose(
+        `parameter ${key}`,
+        `${number} is out of bounds`,
+        `Give ${option.name} from ${option.least} to ${option.most}.`,
+      );
+    else if (stops.length > 0 && stops.length <= maxStops) options["stop"] = literal(stops);
     else if (!isBlank(value))
       findings.lose(`parameter ${key}`, "llm nodes have no such option", "Leave it to the model, or to the connection.");
   }
   if (Object.keys(options).length > 0) findings.keep(...Object.keys(options));
   return options;
+}
+
+function fits({ least, most, isWhole }: Option, value: number): boolean {
+  return value >= least && value <= most && (isWhole !== true || Number.isInteger(value));
 }
 
 function reportRest({ data, findings }: NodeImport): void {
