@@ -145,7 +145,7 @@ const cases: readonly Case[] = [
   ["an unknown kind", put({ name: "bad", nodes: [node({ kind: "htttp" })] }), 400, "invalid_argument", /htttp/],
   [
     "a method that does not exist",
-    put({ name: "bad", nodes: [{ id: "x", kind: "http", with: { method: "FETCH", url: "http://e.example/" } }] }),
+    put({ name: "bad", nodes: [{ id: "x", kind: "http", with: { method: "GET IT", url: "http://e.example/" } }] }),
     400,
     "invalid_argument",
     /method/i,

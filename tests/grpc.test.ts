@@ -38,9 +38,20 @@ workflow:
     edges: [{ source: "1", sourceHandle: source, target: "2" }]
 `;
 
+const publicServices = {
+  tasks: ["task_service", "TaskService"],
+  workflows: ["workflow_service", "WorkflowService"],
+  deliveries: ["delivery_service", "DeliveryService"],
+  schedules: ["schedule_service", "ScheduleService"],
+  secrets: ["secret_service", "SecretService"],
+  connections: ["connection_service", "ConnectionService"],
+  limits: ["limit_service", "LimitService"],
+  workers: ["worker_service", "WorkerService"],
+} as const;
+
 describe.each(systems)("%s", (_name, start) => {
   const at = stage(() => start());
-  const made: { tasks?: GrpcClient; workflows?: GrpcClient; deliveries?: GrpcClient } = {};
+  const made: Partial<Record<keyof typeof publicServices, GrpcClient>> = {};
   const called = new Set<string>();
   const client = (name: keyof typeof made): GrpcClient => {
     const found = made[name];
@@ -59,9 +70,8 @@ describe.each(systems)("%s", (_name, start) => {
   };
   beforeAll(() => {
     const address = `127.0.0.1:${at.system.port}`;
-    made.tasks = grpcClient("longhaul/v1/task_service.proto", "longhaul.v1.TaskService", address);
-    made.workflows = grpcClient("longhaul/v1/workflow_service.proto", "longhaul.v1.WorkflowService", address);
-    made.deliveries = grpcClient("longhaul/v1/delivery_service.proto", "longhaul.v1.DeliveryService", address);
+    for (const [name, [file, service]] of Object.entries(publicServices))
+      Object.assign(made, { [name]: grpcClient(`longhaul/v1/${file}.proto`, `longhaul.v1.${service}`, address) });
   });
   afterAll(() => {
     for (const one of Object.values(made)) one.close();
@@ -99,6 +109,8 @@ describe.each(systems)("%s", (_name, start) => {
       definition: { fields: { name: text("hello") } },
     });
     await expect(workflows.call("ImportDify", { text: "kind: other" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(await workflows.call("Disable", { name: "echo" })).toMatchObject({ workflow: { enabled: false } });
+    expect(await workflows.call("Enable", { name: "echo" })).toMatchObject({ workflow: { enabled: true } });
     await workflows.call("Put", { name: "gone", definition: struct({ nodes: echoDefinition.fields["nodes"] }) });
     await workflows.call("Delete", { name: "gone" });
     await expect(workflows.call("Get", { name: "gone" })).rejects.toMatchObject({ code: status.NOT_FOUND });
@@ -138,6 +150,8 @@ describe.each(systems)("%s", (_name, start) => {
     await at.api.when(task.id, (one) => one.delivery?.state === "delivered");
     expect(await deliveries.call("Replay", { id: delivery?.id })).toMatchObject({ delivery: { id: delivery?.id } });
 
+    expect(await deliveries.call("ReplayFailed", { taskId: task.id })).toMatchObject({ replayed: 0 });
+
     await at.api.put({ name: "hold", nodes: [{ id: "x", kind: "http", with: { url: `${at.outside.url}/hold/grpc` } }] });
     const held = (await tasks.call("Submit", { workflow: "hold" })) as { task: { id: string } };
     expect(await tasks.call("Cancel", { id: held.task.id, reason: "enough" })).toMatchObject({
@@ -151,9 +165,88 @@ describe.each(systems)("%s", (_name, start) => {
     });
   });
 
+  test("a waiting task takes its signals and its resume link from a grpc-js client", async () => {
+    const tasks = client("tasks");
+    await at.api.put({
+      name: "ask",
+      nodes: [
+        { id: "paid", kind: "signal", with: {} },
+        { id: "sure", kind: "approval", needs: ["paid"], with: { prompt: "Sure?" } },
+      ],
+    });
+    const { task } = (await tasks.call("Submit", { workflow: "ask" })) as { task: { id: string } };
+    await at.api.when(task.id, (one) => one.state === "waiting");
+    expect(await tasks.call("Signal", { id: task.id, name: "paid", payload: text("yes") })).toMatchObject({
+      task: { id: task.id },
+    });
+    const { token } = (await tasks.call("CreateResumeLink", { id: task.id, node: "sure" })) as { token: string };
+    const choice = { structValue: struct({ choice: text("approve") }), kind: "structValue" };
+    expect(await tasks.call("Resume", { token, payload: choice })).toEqual({ taskId: task.id, node: "sure" });
+    expect(await tasks.call("Get", { id: task.id, wait: { seconds: 20 } })).toMatchObject({
+      task: { state: "TASK_STATE_SUCCEEDED" },
+    });
+    await expect(tasks.call("Resume", { token, payload: choice })).rejects.toMatchObject({ code: expect.any(Number) });
+  });
+
+  test("every method of the services that manage things answers a grpc-js client", async () => {
+    const schedules = client("schedules");
+    const nightly = { workflow: "echo", cron: "0 3 * * *", input: text("hi") };
+    expect(await schedules.call("Put", { name: "nightly", schedule: nightly })).toMatchObject({ schedule: { name: "nightly" } });
+    expect(await schedules.call("Get", { name: "nightly" })).toMatchObject({ schedule: { workflow: "echo", timeZone: "UTC" } });
+    expect(await schedules.call("List", {})).toMatchObject({ schedules: [{ name: "nightly" }] });
+    expect(await schedules.call("Pause", { name: "nightly" })).toMatchObject({ schedule: { paused: true } });
+    expect(await schedules.call("Resume", { name: "nightly" })).toMatchObject({ schedule: { paused: false } });
+    const { taskId } = (await schedules.call("RunNow", { name: "nightly" })) as { taskId: string };
+    expect((await at.api.ended(taskId)).labels).toEqual({ schedule: "nightly" });
+    await schedules.call("Delete", { name: "nightly" });
+
+    const secrets = client("secrets");
+    expect(await secrets.call("Put", { name: "KEY", value: "hunter2-hunter2" })).toMatchObject({ secret: { name: "KEY" } });
+    expect(JSON.stringify(await secrets.call("List", {}))).not.toContain("hunter2");
+    const connections = client("connections");
+    const local = { kind: "openai", baseUrl: "http://127.0.0.1:9/v1", secret: "KEY" };
+    expect(await connections.call("Put", { name: "local", connection: local })).toMatchObject({ connection: { name: "local" } });
+    expect(await connections.call("Get", { name: "local" })).toMatchObject({ connection: { secret: "KEY" } });
+    expect(await connections.call("List", {})).toMatchObject({ connections: [{ name: "local" }] });
+    await connections.call("Delete", { name: "local" });
+    await secrets.call("Delete", { name: "KEY" });
+
+    const limits = client("limits");
+    expect(await limits.call("Put", { key: "workflow:echo", concurrency: 7 })).toMatchObject({ limit: { concurrency: 7 } });
+    expect(await limits.call("Get", { key: "workflow:echo" })).toMatchObject({ limit: { key: "workflow:echo", used: 0 } });
+    expect(await limits.call("List", {})).toMatchObject({ limits: [{ key: "workflow:echo" }] });
+    await limits.call("Delete", { key: "workflow:echo" });
+  });
+
+  test("every method of WorkerService answers a grpc-js client", async () => {
+    const workers = client("workers");
+    await at.api.put({ name: "work", nodes: [{ id: "x", kind: "worker", with: { function: "f", input: { n: 1 } } }] });
+    const submit = async () => ((await client("tasks").call("Submit", { workflow: "work" })) as { task: { id: string } }).task.id;
+    const poll = async () => {
+      const asked = { worker: "grpc-js", functions: [{ name: "f", capacity: 1 }], wait: { seconds: 20 } };
+      const { jobs } = (await workers.call("Poll", asked)) as { jobs: { id: string; fence: string }[] };
+      const [{ id, fence } = { id: "", fence: "" }] = jobs;
+      return { id, fence };
+    };
+    const first = await submit();
+    const given = await poll();
+    expect(await workers.call("Heartbeat", { jobs: [given] })).toMatchObject({ jobs: [{ id: given.id }] });
+    await workers.call("Progress", { ...given, delta: text("half") });
+    await workers.call("Log", { ...given, lines: ["half of it"] });
+    expect(await workers.call("Release", { jobs: [given] })).toMatchObject({ jobs: [{ id: given.id }] });
+    const again = await poll();
+    expect(again.id).toBe(given.id);
+    await workers.call("Complete", { ...again, output: text("done") });
+    expect(await at.api.ended(first)).toMatchObject({ state: "succeeded", output: { x: "done" } });
+
+    const second = await submit();
+    await workers.call("Fail", { ...(await poll()), error: { code: "broken", message: "It broke." } });
+    expect(await at.api.ended(second)).toMatchObject({ state: "failed", error: { node: "x" } });
+  });
+
   test("no public method was left out", () => {
     const all = Object.entries(made).flatMap(([name, one]) => one.methods.map((method) => `${name}.${method}`));
-    expect(all).toHaveLength(18);
+    expect(all).toHaveLength(51);
     expect([...called].sort()).toEqual(all.sort());
   });
 
