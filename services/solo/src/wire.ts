@@ -50,9 +50,9 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
   const live = inProcessLive({ onFault: (fault, subject) => log.error({ subject, err: fault }, "a listener failed") });
   const outbound = guardedOutbound({ allow: config.outboundAllow });
 
-  // Known once it listens; what runs before, after a restart, goes by the settings.
-  let listens: (() => { readonly host: string; readonly port: number }) | undefined;
-  const publicUrl = (): string => config.publicUrl ?? baseUrl(listens?.() ?? config.gateway);
+  // Known once it listens, and kept when it no longer does: tasks are claimed and run before that and, while it drains, after it.
+  let listened: { readonly host: string; readonly port: number } | undefined;
+  const publicUrl = (): string => config.publicUrl ?? baseUrl(listened ?? config.gateway);
 
   // Scheduler and notifier call each other; the client of the second is filled in once it is there.
   const accept: { call?: (typeof notifierClient)["accept"] } = {};
@@ -133,7 +133,7 @@ export async function wire(env: Env, print: (text: string) => void = () => {}): 
       tasks.workerWaits,
       part("own address", {
         start: async () => {
-          listens = gateway.address;
+          listened = gateway.address();
         },
       }),
     ],
